@@ -1,0 +1,311 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// activation is an address that has something to do: its queue, and the call
+// in flight or waiting for its next attempt.
+type activation struct {
+	addr  Address
+	state *entry
+	phase activationPhase
+
+	queue   []queuedInput
+	bytes   int
+	spilled []InputID // behind queue, not in memory
+	fetches int       // of spilled inputs under way
+	arrived []*fetch  // of the same round, not in the queue yet
+
+	batch     []queuedInput // in flight, or to be tried again
+	attempts  int           // answered failures of batch
+	firstAt   int64         // first attempt of batch
+	startedAt int64         // the attempt in flight
+	excused   int64         // time within the budget that wasn't the function's fault
+	calls     int           // attempts of any kind, for the function to see
+
+	suspect int // messages left of a batch that failed for good
+	cap     int // largest batch while suspect > 0
+}
+
+type activationPhase uint8
+
+const (
+	actIdle    activationPhase = iota
+	actLoading                 // waiting for its state
+	actStalled                 // waiting for the backlog of effects to shrink
+	actReady                   // waiting for a place among the calls
+	actRunning
+	actBackoff
+)
+
+type queuedInput struct {
+	id       InputID
+	envelope *Envelope
+}
+
+// enqueue adds an accepted input to its address.
+func (p *Partition) enqueue(id InputID, e *Envelope) {
+	spec, known := p.catalog.Lookup(e.Target.Type)
+	if !known {
+		p.giveUp(id, e, &DeadLetter{
+			Reason: ReasonUnknownFunction,
+			Error:  fmt.Sprintf("no module binds the function type %s; add an endpoint for it and replay", e.Target.Type),
+		})
+		return
+	}
+	act := p.activations[e.Target]
+	if act == nil {
+		act = &activation{addr: e.Target, state: p.states.use(e.Target)}
+		p.activations[e.Target] = act
+	}
+	size := e.Size()
+	full := len(act.queue) >= spec.maxBatch() || p.resident >= p.cfg.ResidentInputs || p.residentBytes >= p.cfg.ResidentBytes
+	if len(act.spilled) > 0 || full {
+		act.spilled = append(act.spilled, id)
+		p.spilled++
+	} else {
+		p.hold(act, queuedInput{id, e}, size)
+	}
+	p.schedule(act)
+}
+
+func (p *Partition) hold(act *activation, q queuedInput, size int) {
+	act.queue = append(act.queue, q)
+	act.bytes += size
+	p.resident++
+	p.residentBytes += size
+}
+
+// schedule moves an idle activation on: to its next batch, to reading spilled
+// inputs again, or out of memory.
+func (p *Partition) schedule(act *activation) {
+	p.refill(act)
+	if act.phase != actIdle || p.draining {
+		return
+	}
+	if len(act.queue) == 0 && len(act.batch) == 0 {
+		if len(act.spilled) == 0 {
+			delete(p.activations, act.addr)
+			p.states.release(act.state)
+		}
+		return
+	}
+	act.phase = actLoading
+	p.states.whenLoaded(act.state, func() { p.ready(act) })
+}
+
+// ready asks for a place among the calls, unless too much is unapplied (P2).
+func (p *Partition) ready(act *activation) {
+	if len(p.applier.queue) >= p.cfg.MaxUnapplied {
+		act.phase = actStalled
+		p.stalled = append(p.stalled, act)
+		return
+	}
+	spec, _ := p.catalog.Lookup(act.addr.Type)
+	act.phase = actReady
+	p.request(readyCall{target: act.addr, endpoint: spec.Endpoint, limit: spec.MaxConcurrent})
+}
+
+// unstall resumes activations once the backlog of effects has shrunk.
+func (p *Partition) unstall() {
+	if len(p.stalled) == 0 || len(p.applier.queue) > p.cfg.MaxUnapplied/2 {
+		return
+	}
+	list := p.stalled
+	p.stalled = nil
+	for _, act := range list {
+		p.ready(act)
+	}
+}
+
+// granted starts the call that readyCall asked for.
+func (p *Partition) granted(a Address) {
+	spec, known := p.catalog.Lookup(a.Type)
+	act := p.activations[a]
+	if act == nil || act.phase != actReady || p.draining || p.stopped() || !known {
+		if act != nil && act.phase == actReady {
+			act.phase = actIdle
+		}
+		p.request(giveBack{spec.Endpoint})
+		return
+	}
+	if len(act.batch) == 0 {
+		p.fillBatch(act, &spec)
+	}
+	act.phase, act.startedAt = actRunning, p.now
+	act.calls++
+	if act.firstAt == 0 {
+		act.firstAt = p.now
+	}
+	b := &Batch{Target: a, State: act.state.current, Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch))}
+	for i, q := range act.batch {
+		b.Envelopes[i] = *q.envelope
+	}
+	p.calls++
+	p.request(invokeCall{function: spec.Function, endpoint: spec.Endpoint, batch: b, policy: spec.Policy.WithDefaults()})
+	p.refill(act)
+}
+
+func (s *FunctionSpec) maxBatch() int {
+	if s.MaxBatch > 0 {
+		return s.MaxBatch
+	}
+	return 1000
+}
+
+func (s *FunctionSpec) maxBatchBytes() int {
+	if s.MaxBatchBytes > 0 {
+		return s.MaxBatchBytes
+	}
+	return 4 << 20
+}
+
+// fillBatch takes the next batch off the queue, capped by count and bytes.
+func (p *Partition) fillBatch(act *activation, spec *FunctionSpec) {
+	limit := spec.maxBatch()
+	if act.suspect > 0 {
+		limit = min(limit, act.cap)
+	}
+	n, bytes := 0, 0
+	for n < len(act.queue) && n < limit {
+		size := act.queue[n].envelope.Size()
+		if n > 0 && bytes+size > spec.maxBatchBytes() {
+			break
+		}
+		n, bytes = n+1, bytes+size
+	}
+	act.batch = append([]queuedInput(nil), act.queue[:n]...)
+	act.queue = act.queue[n:]
+	act.bytes -= bytes
+	p.resident -= n
+	p.residentBytes -= bytes
+	act.attempts, act.firstAt, act.excused, act.calls = 0, 0, 0, 0
+}
+
+// invoked takes a call's answer.
+func (p *Partition) invoked(a Address, effects *Effects, err error) {
+	p.calls--
+	act := p.activations[a]
+	if act == nil || act.phase != actRunning {
+		return
+	}
+	act.phase = actIdle
+	p.stats.Invocations++
+	if err == nil {
+		err = p.accept(act, effects)
+	}
+	if err == nil {
+		p.succeeded(act)
+	} else {
+		p.failed(act, err)
+	}
+	p.schedule(act)
+}
+
+func (p *Partition) succeeded(act *activation) {
+	p.stats.Messages += uint64(len(act.batch))
+	if act.suspect > 0 {
+		act.suspect -= len(act.batch)
+		act.cap *= 2
+	}
+	act.batch = nil
+}
+
+// failed decides what a failed call means: wait, try again, split, give up.
+func (p *Partition) failed(act *activation, err error) {
+	var failure *InvokeError
+	if !errors.As(err, &failure) {
+		failure = &InvokeError{Reason: ReasonProtocol, Err: err}
+	}
+	spec, _ := p.catalog.Lookup(act.addr.Type)
+	policy := spec.Policy.WithDefaults()
+	if failure.Kind == Unreachable {
+		act.excused += p.now - act.startedAt
+		p.retry(act, max(policy.BackoffMin, failure.RetryAfter))
+		return
+	}
+	act.attempts++
+	wait := p.backoff(&policy, act.attempts)
+	if failure.RetryAfter > 0 {
+		wait = failure.RetryAfter
+	}
+	spent := time.Duration(p.now-act.firstAt-act.excused) * time.Millisecond
+	exhausted := failure.Kind == Final || act.attempts >= policy.Attempts || spent+wait >= policy.Budget
+	probing := act.suspect > 0 && len(act.batch) > 1
+	switch {
+	case !exhausted && !probing:
+		p.retry(act, wait)
+	case len(act.batch) > 1:
+		p.split(act)
+	default:
+		p.abandon(act, failure)
+	}
+}
+
+// retry tries the same batch again after a pause.
+func (p *Partition) retry(act *activation, wait time.Duration) {
+	p.stats.Retries++
+	act.phase = actBackoff
+	p.after(max(wait.Milliseconds(), 1), func() {
+		if act.phase == actBackoff {
+			act.phase = actIdle
+			p.schedule(act)
+		}
+	})
+}
+
+// backoff doubles from the policy's minimum to its maximum; the upper half of
+// it is jitter.
+func (p *Partition) backoff(policy *Policy, attempt int) time.Duration {
+	d := policy.BackoffMin
+	for range attempt - 1 {
+		if d *= 2; d >= policy.BackoffMax {
+			d = policy.BackoffMax
+			break
+		}
+	}
+	return d/2 + time.Duration(p.rand.Int64N(int64(d/2)+1))
+}
+
+// split puts a batch that failed for good back, to be tried in halves: one
+// poisonous message must not take the others with it.
+func (p *Partition) split(act *activation) {
+	n := len(act.batch)
+	if act.suspect == 0 {
+		act.suspect = n
+	}
+	act.cap = (n + 1) / 2
+	for _, q := range act.batch {
+		size := q.envelope.Size()
+		act.bytes += size
+		p.residentBytes += size
+	}
+	p.resident += n
+	act.queue = append(append(make([]queuedInput, 0, n+len(act.queue)), act.batch...), act.queue...)
+	act.batch = nil
+	p.stats.Retries++
+}
+
+// abandon makes a dead letter of a batch of one.
+func (p *Partition) abandon(act *activation, failure *InvokeError) {
+	q := act.batch[0]
+	if act.suspect > 0 {
+		act.suspect--
+	}
+	act.batch = nil
+	p.giveUp(q.id, q.envelope, &DeadLetter{
+		Reason: failure.Reason, Error: failure.Error(), HTTPStatus: failure.HTTPStatus, Endpoint: failure.Endpoint,
+		Attempts: act.calls, FirstAt: act.firstAt, LastAt: act.startedAt,
+	})
+}
+
+// giveUp consumes an input as a dead letter.
+func (p *Partition) giveUp(id InputID, e *Envelope, d *DeadLetter) {
+	d.Envelope = *e
+	p.stats.DeadLetters++
+	p.noticeDetail(noticeWarn, "message dead-lettered", e.Target, d.Reason+": "+d.Error)
+	p.complete(&completion{target: e.Target, consumed: []InputID{id}, deadLetter: d, size: e.Size()})
+}

@@ -1,0 +1,88 @@
+package actor
+
+// applying is a durable commit some of whose effects are not in place yet.
+type applying struct {
+	number uint64
+	seq    uint64 // of its (last) record
+	left   int    // effects not in place
+	sinks  [2]sinkStart
+}
+
+// sinkStart says where a commit's messages can be in a sink's stream: whoever
+// stored them, they lie behind after, which was known stored before anybody
+// could know of the commit.
+type sinkStart struct {
+	used  bool // the commit has messages for the sink
+	after uint64
+}
+
+// applier follows the effects of durable commits into their places, in any
+// order, and knows up to which record all are in place (PROTOCOL C2).
+type applier struct {
+	p       *Partition
+	queue   []*applying // commits in journal order
+	applied uint64      // journal sequence: effects up to here are in place
+}
+
+// begin is called with each durable commit, in order, before its effects are
+// handed out.
+func (a *applier) begin(number, seq uint64) *applying {
+	c := &applying{number: number, seq: seq, left: 1}
+	a.queue = append(a.queue, c)
+	return c
+}
+
+// done takes note that one effect of c is in place.
+func (a *applier) done(c *applying) {
+	c.left--
+	if c.left < 0 {
+		a.p.breach("commit %d has more effects in place than it has", c.number)
+		return
+	}
+	if c.left > 0 {
+		return
+	}
+	for len(a.queue) > 0 && a.queue[0].left == 0 {
+		a.applied = max(a.applied, a.queue[0].seq)
+		a.queue[0] = nil
+		a.queue = a.queue[1:]
+	}
+}
+
+// position is the highest journal sequence all of whose effects are in place,
+// counting records without effects.
+func (a *applier) position() uint64 {
+	if len(a.queue) == 0 {
+		a.applied = max(a.applied, a.p.writer.lastSeq)
+	}
+	return a.applied
+}
+
+// hand gives a durable commit's effects to those who put them in place.
+// recovered says that an earlier owner may have begun with it.
+func (a *applier) hand(c *commit, epoch, number, seq uint64, recovered bool) {
+	effect := a.begin(number, seq)
+	p := a.p
+	for i := range c.sends {
+		p.outbox.add(&c.sends[i], epoch, effect)
+	}
+	for i := range c.egress {
+		e := &c.egress[i]
+		p.sinks[sinkEgress].add(SinkMessage{
+			ID:     SinkID{p.cfg.Partition, epoch, number, i},
+			Source: e.source, Trace: e.trace, Time: c.time, Egress: &e.message,
+		}, effect, recovered)
+	}
+	for i := range c.deadLetters {
+		d := &c.deadLetters[i]
+		p.sinks[sinkDeadLetters].add(SinkMessage{
+			ID:     SinkID{p.cfg.Partition, epoch, number, i},
+			Source: d.Envelope.Target, Trace: d.Envelope.Trace, Time: c.time, DeadLetter: d,
+		}, effect, recovered)
+	}
+	for i := range c.invocations {
+		p.states.commit(&c.invocations[i], epoch, effect, recovered)
+	}
+	p.timers.commit(c, effect, recovered)
+	a.done(effect) // its own
+}

@@ -1,0 +1,107 @@
+package actor
+
+import (
+	"slices"
+	"strings"
+)
+
+// assemble packs what is completed into one commit and starts its append
+// (PROTOCOL M3, S1, J7). The writer must be idle.
+func (p *Partition) assemble() {
+	batch := p.takeCompleted()
+	p.writer.commit++
+	number := p.writer.commit
+	c := &commit{time: p.now}
+	consumed := map[Source][]inputRef{}
+	var set []*timer
+	for _, done := range batch {
+		p.pack(c, done, consumed)
+		for _, tm := range done.set {
+			if tm.state == timerGone { // cancelled before it was ever committed
+				continue
+			}
+			p.timers.assembled(tm, TimerID{p.writer.epoch, number, len(set)})
+			set = append(set, tm)
+			c.timersSet = append(c.timersSet, tm.Timer)
+		}
+		for _, tm := range done.cancelled {
+			if tm.ID != (TimerID{}) {
+				c.timersGone = append(c.timersGone, goneTimer{id: tm.ID})
+			}
+		}
+		if done.fired != nil {
+			c.timersGone = append(c.timersGone, goneTimer{id: done.fired.ID, fired: true})
+		}
+	}
+	if !p.advance(c, consumed) {
+		return
+	}
+	epoch := p.writer.epoch
+	p.writer.write(kindCommit, c.encode(), func(seq uint64) { p.committed(c, epoch, number, seq) })
+}
+
+// takeCompleted takes the oldest completions, as many as go into one record
+// well, at least one.
+func (p *Partition) takeCompleted() []*completion {
+	n, size := 0, 0
+	for n < len(p.completed) && (n == 0 || size+p.completed[n].size <= p.cfg.MaxPack) {
+		size += p.completed[n].size
+		n++
+	}
+	batch := p.completed[:n:n]
+	p.completed = p.completed[n:]
+	return batch
+}
+
+func (p *Partition) pack(c *commit, done *completion, consumed map[Source][]inputRef) {
+	for _, id := range done.consumed {
+		consumed[id.Source] = append(consumed[id.Source], inputRef{id.Seq, id.Index})
+	}
+	if len(done.consumed)+len(done.mutations) > 0 {
+		c.invocations = append(c.invocations, invocation{
+			target: done.target, time: done.time, consumed: done.consumed, mutations: done.mutations,
+		})
+	}
+	for i := range done.sends {
+		to := done.sends[i].Target.Partition(p.cfg.Partitions)
+		c.sends = append(c.sends, numberedSend{to: to, number: p.outbox.number(to), envelope: done.sends[i]})
+	}
+	for i := range done.egress {
+		c.egress = append(c.egress, egressEffect{source: done.target, trace: done.trace, message: done.egress[i]})
+	}
+	if done.deadLetter != nil {
+		c.deadLetters = append(c.deadLetters, *done.deadLetter)
+	}
+}
+
+// advance decides the sources up to what the commit consumes.
+func (p *Partition) advance(c *commit, consumed map[Source][]inputRef) bool {
+	sources := make([]Source, 0, len(consumed))
+	for source := range consumed {
+		sources = append(sources, source)
+	}
+	slices.SortFunc(sources, func(a, b Source) int { return strings.Compare(string(a), string(b)) })
+	for _, source := range sources {
+		refs := consumed[source]
+		slices.SortFunc(refs, inputRef.compare)
+		n := p.intake(source)
+		for i, ref := range refs {
+			if !n.consumable(ref) || i > 0 && ref == refs[i-1] {
+				p.breach("input %s/%d/%d is consumed but not open", source, ref.seq, ref.index)
+				return false
+			}
+		}
+		c.progress = append(c.progress, n.advance(refs))
+	}
+	return true
+}
+
+// committed is called when a commit is durable: its effects may leave now.
+func (p *Partition) committed(c *commit, epoch, number, seq uint64) {
+	p.stats.Commits++
+	for _, n := range p.sources {
+		n.settle()
+	}
+	p.applier.hand(c, epoch, number, seq, false)
+	p.checkpointLater()
+}

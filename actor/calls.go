@@ -1,0 +1,143 @@
+package actor
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// The circuit breaker's pauses between probes of an endpoint that can't be
+// reached.
+const (
+	breakerMin = 10 * time.Millisecond
+	breakerMax = 2 * time.Second
+)
+
+// Calls bounds the calls in flight of a worker, and per endpoint, and keeps
+// an endpoint's circuit breaker: while it can't be reached, one call at a time
+// probes it. All processors of a worker share one Calls.
+type Calls struct {
+	mu        sync.Mutex
+	limit     int
+	inFlight  int
+	endpoints map[string]*endpointCalls
+	order     []*endpointCalls // by first use: waiting endpoints take turns
+	turn      int
+}
+
+type endpointCalls struct {
+	inFlight int
+	limit    int // zero: none
+	waiting  []func()
+	failures int       // in a row, all unreachable
+	closedAt time.Time // before it no call is granted
+	timer    *time.Timer
+}
+
+// errAbandoned gives a place back without saying anything of the endpoint.
+var errAbandoned = errors.New("call abandoned")
+
+// NewCalls allows limit calls at once; zero means 1,024.
+func NewCalls(limit int) *Calls {
+	if limit <= 0 {
+		limit = 1024
+	}
+	return &Calls{limit: limit, endpoints: map[string]*endpointCalls{}}
+}
+
+// acquire calls grant, in turn, once there is a place for a call to endpoint.
+// Each grant is answered by one release.
+func (c *Calls) acquire(endpoint string, limit int, grant func()) {
+	c.mu.Lock()
+	e := c.endpoints[endpoint]
+	if e == nil {
+		e = &endpointCalls{}
+		c.endpoints[endpoint] = e
+		c.order = append(c.order, e)
+	}
+	if limit > 0 && (e.limit == 0 || limit < e.limit) {
+		e.limit = limit
+	}
+	e.waiting = append(e.waiting, grant)
+	grants := c.grants()
+	c.mu.Unlock()
+	for _, g := range grants {
+		g()
+	}
+}
+
+// release gives a place back; err is how the call went.
+func (c *Calls) release(endpoint string, err error) {
+	c.mu.Lock()
+	c.inFlight--
+	if e := c.endpoints[endpoint]; e != nil {
+		e.inFlight--
+		var failure *InvokeError
+		switch {
+		case errors.Is(err, errAbandoned):
+		case errors.As(err, &failure) && failure.Kind == Unreachable:
+			c.trip(e)
+		default:
+			e.failures = 0
+		}
+	}
+	grants := c.grants()
+	c.mu.Unlock()
+	for _, g := range grants {
+		g()
+	}
+}
+
+// trip keeps calls away from an endpoint for a while.
+func (c *Calls) trip(e *endpointCalls) {
+	if time.Now().Before(e.closedAt) {
+		return // calls that were under way fail together: they count once
+	}
+	pause := min(breakerMin<<min(e.failures, 16), breakerMax)
+	e.failures++
+	pause = pause/2 + rand.N(pause/2) //nolint:gosec // jitter
+	e.closedAt = time.Now().Add(pause)
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+	e.timer = time.AfterFunc(pause, c.retry)
+}
+
+func (c *Calls) retry() {
+	c.mu.Lock()
+	grants := c.grants()
+	c.mu.Unlock()
+	for _, g := range grants {
+		g()
+	}
+}
+
+// grants takes what may go now off the queues, endpoints taking turns.
+func (c *Calls) grants() []func() {
+	var out []func()
+	for idle := 0; c.inFlight < c.limit && idle < len(c.order); {
+		c.turn = (c.turn + 1) % len(c.order)
+		e := c.order[c.turn]
+		if !e.free() {
+			idle++
+			continue
+		}
+		idle = 0
+		out = append(out, e.waiting[0])
+		e.waiting = e.waiting[1:]
+		e.inFlight++
+		c.inFlight++
+	}
+	return out
+}
+
+func (e *endpointCalls) free() bool {
+	switch {
+	case len(e.waiting) == 0, e.limit > 0 && e.inFlight >= e.limit:
+		return false
+	case e.failures == 0:
+		return true
+	}
+	return e.inFlight == 0 && !time.Now().Before(e.closedAt)
+}

@@ -1,0 +1,177 @@
+package actor
+
+import "fmt"
+
+// sinkPosition is where a sink's scan has to begin.
+type sinkPosition struct {
+	used bool   // a marker of this partition may be in the stream
+	seq  uint64 // everything unapplied is stored after it
+}
+
+// checkpoint is the body of a checkpoint record (PROTOCOL C1). Progress and
+// numbers are as of its place in the journal; effects are in place up to
+// applied only, and are repeated from there.
+type checkpoint struct {
+	applied   uint64 // journal sequence
+	progress  []progress
+	next      []pairNumber // last number assigned, by target partition
+	delivered []pairNumber
+	sinks     [2]sinkPosition // sinkEgress, sinkDeadLetters
+	timers    bool            // the timer store may hold timers of this partition
+}
+
+func (c *checkpoint) encode() []byte {
+	var w fieldWriter
+	w.uint(1, c.applied)
+	for i := range c.progress {
+		w.message(2, func(w *fieldWriter) { w.progress(&c.progress[i]) })
+	}
+	for _, p := range c.next {
+		w.message(3, func(w *fieldWriter) { w.pair(p) })
+	}
+	for _, p := range c.delivered {
+		w.message(4, func(w *fieldWriter) { w.pair(p) })
+	}
+	for _, s := range c.sinks {
+		w.message(5, func(w *fieldWriter) {
+			w.bool(1, s.used)
+			w.uint(2, s.seq)
+		})
+	}
+	w.bool(6, c.timers)
+	return w.b
+}
+
+func (w *fieldWriter) pair(p pairNumber) {
+	w.int(1, p.peer)
+	w.uint(2, p.number)
+}
+
+func readSinkPosition(b []byte) (s sinkPosition, err error) {
+	err = readFields(b, func(f *field) error {
+		switch f.num {
+		case 1:
+			s.used = f.v != 0
+		case 2:
+			s.seq = f.v
+		}
+		return nil
+	})
+	return s, err
+}
+
+func decodeCheckpoint(body []byte) (*checkpoint, error) {
+	c := &checkpoint{}
+	sinks := 0
+	err := readFields(body, func(f *field) (err error) {
+		switch f.num {
+		case 1:
+			c.applied = f.v
+		case 2:
+			c.progress, err = appendRead(c.progress, f, readProgress)
+		case 3:
+			c.next, err = appendRead(c.next, f, readPair)
+		case 4:
+			c.delivered, err = appendRead(c.delivered, f, readPair)
+		case 5:
+			if sinks >= len(c.sinks) {
+				return errTruncated
+			}
+			c.sinks[sinks], err = readSinkPosition(f.data)
+			sinks++
+		case 6:
+			c.timers = f.v != 0
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("decode checkpoint: %w", err)
+	}
+	return c, nil
+}
+
+// trimInterval is the least time between trims, in milliseconds.
+const trimInterval = 5000
+
+// checkpointLater makes sure that a checkpoint will cover what was committed.
+func (p *Partition) checkpointLater() {
+	if p.checkpointDue {
+		return
+	}
+	p.checkpointDue = true
+	p.checkpointAt = p.now + p.cfg.CheckpointInterval
+	p.after(p.cfg.CheckpointInterval, func() {}) // settle looks
+}
+
+// wantsCheckpoint reports whether a checkpoint is to be written now.
+func (p *Partition) wantsCheckpoint() bool {
+	return p.checkpointDue && (p.now >= p.checkpointAt || p.draining && p.quiet())
+}
+
+// writeCheckpoint appends a checkpoint of everything as it is. The writer must
+// be idle.
+func (p *Partition) writeCheckpoint() {
+	c := checkpoint{applied: p.applier.position(), timers: p.timers.used}
+	for _, n := range p.sources {
+		c.progress = append(c.progress, n.snapshot())
+	}
+	c.next, c.delivered = p.outbox.snapshot()
+	for i, s := range p.sinks {
+		c.sinks[i] = s.position()
+	}
+	complete := len(p.applier.queue) == 0
+	p.writer.write(kindCheckpoint, c.encode(), func(uint64) {
+		p.checkpointDue = false
+		p.stats.CheckpointAt = p.now
+		if !complete {
+			p.checkpointLater()
+		}
+		p.trimLater(c.applied)
+	})
+}
+
+// trimLater removes what the checkpoint just written covers: journal records
+// below applied (J6: it is itself a later record), and decided inputs (M6).
+func (p *Partition) trimLater(applied uint64) {
+	p.trimTo = applied
+	if p.trimming {
+		return
+	}
+	p.trimming = true
+	before := make([]uint64, len(p.sources))
+	for i, n := range p.sources {
+		before[i] = n.trimmable
+	}
+	p.after(max(trimInterval, p.cfg.TrimDelay.Milliseconds()), func() {
+		p.trimming = false
+		if applied > p.purged+1 {
+			p.request(purgeJournal{applied})
+			p.purged = applied
+		}
+		for i := range before {
+			n := p.sources[i]
+			n.removable = max(n.removable, before[i])
+			p.trimSource(n)
+		}
+		if p.trimTo > applied {
+			p.trimLater(p.trimTo)
+		}
+	})
+}
+
+// trimSource removes what is removable, except what deduplication still
+// needs; that goes later.
+func (p *Partition) trimSource(n *intake) {
+	to := min(n.removable, n.protectedFrom(p.now))
+	if to > max(n.trimmed, 1) {
+		n.trimmed = to
+		p.request(trimInputs{n.source, to})
+	}
+	if to < n.removable && !n.waiting {
+		n.waiting = true
+		p.after(n.protected[0].until-p.now+1, func() {
+			n.waiting = false
+			p.trimSource(n)
+		})
+	}
+}

@@ -1,0 +1,463 @@
+package actor
+
+import (
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// inputRef is an input within its source.
+type inputRef struct {
+	seq   uint64
+	index int
+}
+
+func (a inputRef) compare(b inputRef) int {
+	switch {
+	case a.seq != b.seq && a.seq < b.seq:
+		return -1
+	case a.seq != b.seq:
+		return 1
+	}
+	return a.index - b.index
+}
+
+// pairNumber is a send number of the pair of partitions that has peer as its
+// other side.
+type pairNumber struct {
+	peer   int
+	number uint64
+}
+
+// progress is how far a source is decided (PROTOCOL M3). In a commit it holds
+// the increments: refs are the holes that it opens. In a checkpoint it holds
+// everything: refs are all holes.
+type progress struct {
+	source   Source
+	high     uint64
+	accepted []pairNumber // by peer
+	refs     []inputRef   // in order
+}
+
+// stateMutation is a change of one state of an address.
+type stateMutation struct {
+	name   string
+	delete bool
+	value  StateValue
+}
+
+func (s State) apply(muts []stateMutation) State {
+	for i := range muts {
+		if muts[i].delete {
+			s = s.Without(muts[i].name)
+		} else {
+			s = s.With(muts[i].value)
+		}
+	}
+	return s
+}
+
+// invocation is one completed batch of a commit.
+type invocation struct {
+	target    Address
+	time      int64
+	consumed  []InputID
+	mutations []stateMutation
+}
+
+type numberedSend struct {
+	to       int
+	number   uint64
+	envelope Envelope
+}
+
+type egressEffect struct {
+	source  Address
+	trace   Trace
+	message EgressMessage
+}
+
+type goneTimer struct {
+	id    TimerID
+	fired bool // else cancelled
+}
+
+// commit is the body of a commit record: everything that the invocations it
+// packs read and did.
+type commit struct {
+	time        int64
+	progress    []progress
+	invocations []invocation
+	sends       []numberedSend // numbers contiguous per target partition
+	timersSet   []Timer        // ids are (epoch, commit, place in this list)
+	timersGone  []goneTimer
+	egress      []egressEffect
+	deadLetters []DeadLetter
+}
+
+func (w *fieldWriter) progress(p *progress) {
+	w.text(1, string(p.source))
+	w.uint(2, p.high)
+	for _, a := range p.accepted {
+		w.message(3, func(w *fieldWriter) {
+			w.int(1, a.peer)
+			w.uint(2, a.number)
+		})
+	}
+	var prev uint64
+	for _, ref := range p.refs {
+		w.message(4, func(w *fieldWriter) {
+			w.uint(1, ref.seq-prev)
+			w.int(2, ref.index)
+		})
+		prev = ref.seq
+	}
+}
+
+func readPair(b []byte) (p pairNumber, err error) {
+	err = readFields(b, func(f *field) error {
+		switch f.num {
+		case 1:
+			p.peer = f.int()
+		case 2:
+			p.number = f.v
+		}
+		return nil
+	})
+	return p, err
+}
+
+func readProgress(b []byte) (p progress, err error) {
+	var prev uint64
+	err = readFields(b, func(f *field) error {
+		switch f.num {
+		case 1:
+			p.source = Source(f.text())
+		case 2:
+			p.high = f.v
+		case 3:
+			pair, err := readPair(f.data)
+			p.accepted = append(p.accepted, pair)
+			return err
+		case 4:
+			pair, err := readPair(f.data)                                         // the same two fields
+			prev += uint64(pair.peer)                                             //nolint:gosec // a delta of sequences
+			p.refs = append(p.refs, inputRef{seq: prev, index: int(pair.number)}) //nolint:gosec // small
+			return err
+		}
+		return nil
+	})
+	return p, err
+}
+
+func (w *fieldWriter) mutation(m *stateMutation) {
+	w.text(1, m.name)
+	w.bool(2, m.delete)
+	if !m.delete {
+		w.value(3, m.value.Value)
+		w.int64(4, m.value.WrittenAt)
+		w.int64(5, m.value.ExpiresAt)
+	}
+}
+
+func readMutation(b []byte) (m stateMutation, err error) {
+	err = readFields(b, func(f *field) (err error) {
+		switch f.num {
+		case 1:
+			m.name = f.text()
+			m.value.Name = m.name
+		case 2:
+			m.delete = f.v != 0
+		case 3:
+			m.value.Value, err = readValue(f.data)
+		case 4:
+			m.value.WrittenAt = f.int64()
+		case 5:
+			m.value.ExpiresAt = f.int64()
+		}
+		return err
+	})
+	if m.delete {
+		m.value = StateValue{}
+	}
+	return m, err
+}
+
+func (w *fieldWriter) inputID(id InputID) {
+	w.text(1, string(id.Source))
+	w.uint(2, id.Seq)
+	w.int(3, id.Index)
+}
+
+func readInputID(b []byte) (id InputID, err error) {
+	err = readFields(b, func(f *field) error {
+		switch f.num {
+		case 1:
+			id.Source = Source(f.text())
+		case 2:
+			id.Seq = f.v
+		case 3:
+			id.Index = f.int()
+		}
+		return nil
+	})
+	return id, err
+}
+
+func (w *fieldWriter) invocation(v *invocation) {
+	w.address(1, v.target)
+	w.int64(2, v.time)
+	for _, id := range v.consumed {
+		w.message(3, func(w *fieldWriter) { w.inputID(id) })
+	}
+	for i := range v.mutations {
+		w.message(4, func(w *fieldWriter) { w.mutation(&v.mutations[i]) })
+	}
+}
+
+func readInvocation(b []byte) (v invocation, err error) {
+	err = readFields(b, func(f *field) (err error) {
+		switch f.num {
+		case 1:
+			v.target, err = readAddress(f.data)
+		case 2:
+			v.time = f.int64()
+		case 3:
+			var id InputID
+			id, err = readInputID(f.data)
+			v.consumed = append(v.consumed, id)
+		case 4:
+			var m stateMutation
+			m, err = readMutation(f.data)
+			v.mutations = append(v.mutations, m)
+		}
+		return err
+	})
+	return v, err
+}
+
+func (w *fieldWriter) envelope(num protowire.Number, e *Envelope) {
+	w.bytes(num, AppendEnvelope(nil, e))
+}
+
+func (w *fieldWriter) timerID(id TimerID) {
+	w.uint(1, id.Epoch)
+	w.uint(2, id.Commit)
+	w.int(3, id.Index)
+}
+
+func readTimerID(b []byte) (id TimerID, fired bool, err error) {
+	err = readFields(b, func(f *field) error {
+		switch f.num {
+		case 1:
+			id.Epoch = f.v
+		case 2:
+			id.Commit = f.v
+		case 3:
+			id.Index = f.int()
+		case 4:
+			fired = f.v != 0
+		}
+		return nil
+	})
+	return id, fired, err
+}
+
+// AppendTimer appends the wire form of t, a protobuf message, to b.
+func AppendTimer(b []byte, t *Timer) []byte {
+	w := fieldWriter{b: b}
+	w.message(1, func(w *fieldWriter) { w.timerID(t.ID) })
+	w.int64(2, t.DueAt)
+	w.text(3, t.Token)
+	w.envelope(4, &t.Envelope)
+	return w.b
+}
+
+// ParseTimer reads what AppendTimer wrote.
+func ParseTimer(b []byte) (t Timer, err error) {
+	err = readFields(b, func(f *field) (err error) {
+		switch f.num {
+		case 1:
+			t.ID, _, err = readTimerID(f.data)
+		case 2:
+			t.DueAt = f.int64()
+		case 3:
+			t.Token = f.text()
+		case 4:
+			t.Envelope, err = ParseEnvelope(f.data)
+		}
+		return err
+	})
+	return t, err
+}
+
+func (w *fieldWriter) egress(e *egressEffect) {
+	w.address(1, e.source)
+	w.text(2, e.trace.Parent)
+	w.text(3, e.trace.State)
+	w.text(4, e.message.ID.Namespace)
+	w.text(5, e.message.ID.Name)
+	w.text(6, e.message.Key)
+	w.text(7, e.message.Topic)
+	w.value(8, e.message.Value)
+}
+
+func readEgress(b []byte) (e egressEffect, err error) {
+	err = readFields(b, func(f *field) (err error) {
+		switch f.num {
+		case 1:
+			e.source, err = readAddress(f.data)
+		case 2:
+			e.trace.Parent = f.text()
+		case 3:
+			e.trace.State = f.text()
+		case 4:
+			e.message.ID.Namespace = f.text()
+		case 5:
+			e.message.ID.Name = f.text()
+		case 6:
+			e.message.Key = f.text()
+		case 7:
+			e.message.Topic = f.text()
+		case 8:
+			e.message.Value, err = readValue(f.data)
+		}
+		return err
+	})
+	return e, err
+}
+
+func (w *fieldWriter) deadLetter(d *DeadLetter) {
+	w.envelope(1, &d.Envelope)
+	w.text(2, d.Reason)
+	w.text(3, d.Error)
+	w.int(4, d.HTTPStatus)
+	w.text(5, d.Endpoint)
+	w.int(6, d.Attempts)
+	w.int64(7, d.FirstAt)
+	w.int64(8, d.LastAt)
+}
+
+func readDeadLetter(b []byte) (d DeadLetter, err error) {
+	err = readFields(b, func(f *field) (err error) {
+		switch f.num {
+		case 1:
+			d.Envelope, err = ParseEnvelope(f.data)
+		case 2:
+			d.Reason = f.text()
+		case 3:
+			d.Error = f.text()
+		case 4:
+			d.HTTPStatus = f.int()
+		case 5:
+			d.Endpoint = f.text()
+		case 6:
+			d.Attempts = f.int()
+		case 7:
+			d.FirstAt = f.int64()
+		case 8:
+			d.LastAt = f.int64()
+		}
+		return err
+	})
+	return d, err
+}
+
+func (c *commit) encode() []byte {
+	var w fieldWriter
+	w.int64(1, c.time)
+	for i := range c.progress {
+		w.message(2, func(w *fieldWriter) { w.progress(&c.progress[i]) })
+	}
+	for i := range c.invocations {
+		w.message(3, func(w *fieldWriter) { w.invocation(&c.invocations[i]) })
+	}
+	for i := range c.sends {
+		s := &c.sends[i]
+		w.message(4, func(w *fieldWriter) {
+			w.int(1, s.to)
+			w.uint(2, s.number)
+			w.envelope(3, &s.envelope)
+		})
+	}
+	for i := range c.timersSet {
+		w.bytes(5, AppendTimer(nil, &c.timersSet[i]))
+	}
+	for _, g := range c.timersGone {
+		w.message(6, func(w *fieldWriter) {
+			w.timerID(g.id)
+			w.bool(4, g.fired)
+		})
+	}
+	for i := range c.egress {
+		w.message(7, func(w *fieldWriter) { w.egress(&c.egress[i]) })
+	}
+	for i := range c.deadLetters {
+		w.message(8, func(w *fieldWriter) { w.deadLetter(&c.deadLetters[i]) })
+	}
+	return w.b
+}
+
+func readSend(b []byte) (s numberedSend, err error) {
+	err = readFields(b, func(f *field) (err error) {
+		switch f.num {
+		case 1:
+			s.to = f.int()
+		case 2:
+			s.number = f.v
+		case 3:
+			s.envelope, err = ParseEnvelope(f.data)
+		}
+		return err
+	})
+	return s, err
+}
+
+func decodeCommit(body []byte) (*commit, error) {
+	c := &commit{}
+	err := readFields(body, func(f *field) error { return c.read(f) })
+	if err != nil {
+		return nil, fmt.Errorf("decode commit: %w", err)
+	}
+	return c, nil
+}
+
+func (c *commit) read(f *field) (err error) {
+	switch f.num {
+	case 1:
+		c.time = f.int64()
+	case 2:
+		c.progress, err = appendRead(c.progress, f, readProgress)
+	case 3:
+		c.invocations, err = appendRead(c.invocations, f, readInvocation)
+	case 4:
+		c.sends, err = appendRead(c.sends, f, readSend)
+	case 5:
+		c.timersSet, err = appendRead(c.timersSet, f, ParseTimer)
+	case 6:
+		var g goneTimer
+		g.id, g.fired, err = readTimerID(f.data)
+		c.timersGone = append(c.timersGone, g)
+	case 7:
+		c.egress, err = appendRead(c.egress, f, readEgress)
+	case 8:
+		c.deadLetters, err = appendRead(c.deadLetters, f, readDeadLetter)
+	}
+	return err
+}
+
+func appendRead[T any](list []T, f *field, read func([]byte) (T, error)) ([]T, error) {
+	item, err := read(f.data)
+	return append(list, item), err
+}
+
+// sortedPairs returns m by peer: map order must not reach a record.
+func sortedPairs(m map[int]uint64) []pairNumber {
+	out := make([]pairNumber, 0, len(m))
+	for peer, number := range m {
+		out = append(out, pairNumber{peer, number})
+	}
+	slices.SortFunc(out, func(a, b pairNumber) int { return a.peer - b.peer })
+	return out
+}

@@ -1,0 +1,220 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// completion is something done that waits for its place in a commit: an
+// invocation, a dead letter, or a timer that fired.
+type completion struct {
+	target     Address
+	time       int64
+	trace      Trace
+	consumed   []InputID
+	mutations  []stateMutation
+	sends      []Envelope
+	set        []*timer
+	cancelled  []*timer
+	fired      *timer
+	egress     []EgressMessage
+	deadLetter *DeadLetter
+	size       int // about its share of the commit, in bytes
+}
+
+// complete queues c for the next commit.
+func (p *Partition) complete(c *completion) {
+	c.time = p.now
+	p.completed = append(p.completed, c)
+}
+
+// accept checks what a call asked for and makes a completion of it. After an
+// error nothing has changed.
+func (p *Partition) accept(act *activation, effects *Effects) error {
+	if effects == nil {
+		effects = &Effects{}
+	}
+	next, muts := p.mutate(act.state.current, effects.Mutations)
+	if size := next.Size(); size > p.cfg.MaxState {
+		return limitError("the state of %s would take %d bytes, the limit is %d", act.addr, size, p.cfg.MaxState)
+	}
+	size, err := p.checkEffects(act.addr, effects)
+	if err != nil {
+		return err
+	}
+	c := &completion{target: act.addr, mutations: muts, egress: effects.Egress, size: size + 64}
+	for _, m := range muts {
+		c.size += len(m.name) + len(m.value.Value.Type) + len(m.value.Value.Data) + 32
+	}
+	for _, q := range act.batch {
+		c.consumed = append(c.consumed, q.id)
+		if c.trace.Parent == "" {
+			c.trace = q.envelope.Trace
+		}
+	}
+	for i := range effects.Sends {
+		s := &effects.Sends[i]
+		c.sends = append(c.sends, Envelope{Target: s.Target, Caller: act.addr, Value: s.Value, Trace: c.trace})
+	}
+	for i := range effects.Delayed {
+		p.delay(c, &effects.Delayed[i])
+	}
+	p.states.propose(act.state, muts)
+	p.complete(c)
+	return nil
+}
+
+func (p *Partition) mutate(s State, list []Mutation) (State, []stateMutation) {
+	muts := make([]stateMutation, 0, len(list))
+	for i := range list {
+		m := &list[i]
+		mut := stateMutation{name: m.Name, delete: m.Delete}
+		if !m.Delete {
+			mut.value = StateValue{Name: m.Name, Value: m.Value, WrittenAt: p.now}
+			if m.ExpireAfter > 0 {
+				mut.value.ExpiresAt = p.now + m.ExpireAfter.Milliseconds()
+			}
+		}
+		muts = append(muts, mut)
+	}
+	return s.apply(muts), muts
+}
+
+// delay sets or cancels a timer.
+func (p *Partition) delay(c *completion, d *Delayed) {
+	if d.Cancel {
+		if tm := p.timers.pending(c.target.ID, d.Token); tm != nil {
+			p.timers.forget(tm)
+			c.cancelled = append(c.cancelled, tm)
+		}
+		return
+	}
+	tm := &timer{Timer: Timer{
+		DueAt: p.now + d.Delay.Milliseconds(), Token: d.Token,
+		Envelope: Envelope{Target: d.Target, Caller: c.target, Value: d.Value, Trace: c.trace},
+	}}
+	p.timers.propose(tm)
+	c.set = append(c.set, tm)
+}
+
+// checkEffects refuses what can't be committed, and measures the rest.
+func (p *Partition) checkEffects(self Address, effects *Effects) (size int, err error) {
+	message := func(v *Value, target Address) {
+		n := len(v.Data) + len(v.Type) + len(target.ID) + len(self.ID) + 512
+		size += n
+		if n > p.cfg.MaxMessage && err == nil {
+			err = limitError("%s sends a message of %d bytes, the limit is %d", self, n, p.cfg.MaxMessage)
+		}
+	}
+	for i := range effects.Sends {
+		s := &effects.Sends[i]
+		message(&s.Value, s.Target)
+		if bad := s.Target.Check(); bad != nil && err == nil {
+			err = &InvokeError{Kind: Final, Reason: ReasonBadAddress, Err: fmt.Errorf("%s sends to a bad address: %w", self, bad)}
+		}
+	}
+	for i := range effects.Egress {
+		e := &effects.Egress[i]
+		message(&e.Value, Address{ID: e.Key})
+	}
+	for i := range effects.Delayed {
+		if d := &effects.Delayed[i]; !d.Cancel {
+			message(&d.Value, d.Target)
+		}
+	}
+	switch {
+	case err != nil:
+		return 0, err
+	case size > p.cfg.MaxEffects:
+		return 0, limitError("%s asks for effects of %d bytes in one call, the limit is %d", self, size, p.cfg.MaxEffects)
+	}
+	return size, p.checkDelayed(self, effects.Delayed)
+}
+
+func (p *Partition) checkDelayed(self Address, list []Delayed) error {
+	here := map[string]bool{} // tokens set or cancelled by this list
+	for i := range list {
+		d := &list[i]
+		switch {
+		case d.Cancel && d.Token == "":
+			return protocolError("%s cancels a delayed message without a token", self)
+		case d.Cancel:
+			here[d.Token] = false
+			continue
+		case d.Delay < 0:
+			return protocolError("%s sends a message with a negative delay of %v", self, d.Delay)
+		case d.Delay > maxDelay:
+			return protocolError("%s sends a message with a delay of %v, the limit is %v", self, d.Delay, maxDelay)
+		}
+		if bad := d.Target.Check(); bad != nil {
+			return &InvokeError{Kind: Final, Reason: ReasonBadAddress, Err: fmt.Errorf("%s sends to a bad address: %w", self, bad)}
+		}
+		if d.Token == "" {
+			continue
+		}
+		taken, decided := here[d.Token]
+		if !decided {
+			taken = p.timers.pending(self.ID, d.Token) != nil
+		}
+		if taken {
+			return protocolError("%s uses the cancellation token %q again while its message is pending", self, d.Token)
+		}
+		here[d.Token] = true
+	}
+	return nil
+}
+
+// maxDelay keeps due times within range.
+const maxDelay = 100 * 365 * 24 * time.Hour
+
+func limitError(format string, args ...any) error {
+	return &InvokeError{Kind: Final, Reason: ReasonLimit, Err: fmt.Errorf(format, args...)}
+}
+
+func protocolError(format string, args ...any) error {
+	return &InvokeError{Kind: Final, Reason: ReasonProtocol, Err: fmt.Errorf(format, args...)}
+}
+
+// fireTimers turns what is due into completions: firing is a send of the
+// partition that holds the timer (T1).
+func (p *Partition) fireTimers() {
+	for p.running() && !p.draining {
+		tm := p.timers.fire(p.now)
+		if tm == nil {
+			return
+		}
+		p.complete(&completion{
+			target: tm.Envelope.Caller, trace: tm.Envelope.Trace, fired: tm,
+			sends: []Envelope{tm.Envelope}, size: tm.Envelope.Size(),
+		})
+	}
+}
+
+// doubt is for what must not be, unless another owner has taken over without
+// our knowing: the journal's last record decides which (R3).
+func (p *Partition) doubt(format string, args ...any) {
+	if p.doubted == nil {
+		p.doubted = fmt.Errorf("%w: partition %d: "+format, append([]any{ErrCorrupt, p.cfg.Partition}, args...)...)
+		p.request(readLast{})
+	}
+}
+
+// breach stops the partition because an invariant of our own is broken.
+func (p *Partition) breach(format string, args ...any) {
+	p.fail(fmt.Errorf("%w: partition %d: invariant: "+format, append([]any{ErrCorrupt, p.cfg.Partition}, args...)...))
+}
+
+// resolveDoubt takes the journal's last record.
+func (p *Partition) resolveDoubt(e Entry, err error) {
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		p.after(statePause, func() { p.request(readLast{}) })
+	case err == nil && e.Seq > p.writer.lastSeq && p.writer.job != nil:
+		p.after(statePause, func() { p.request(readLast{}) }) // our own append may be the one
+	case err == nil && e.Seq > p.writer.lastSeq:
+		p.fail(errors.Join(ErrFenced, p.doubted))
+	default:
+		p.fail(p.doubted)
+	}
+}

@@ -1,0 +1,252 @@
+package actor
+
+import (
+	"cmp"
+	"container/heap"
+	"math"
+	"slices"
+)
+
+// intake is how far one source is decided, and what of it is still open
+// (PROTOCOL M2–M6).
+type intake struct {
+	source Source
+	read   uint64         // highest sequence delivered to this owner
+	taken  map[int]uint64 // accepted numbers as of read
+
+	high     uint64         // H: everything up to here is decided in commits
+	accepted map[int]uint64 // accepted numbers as of high
+	holes    map[inputRef]struct{}
+	lowest   refHeap // of holes, some of them closed meanwhile
+	width    int     // indexes of holes are below it
+	ahead    []aheadInput
+
+	awaiting   int // holes that recovery found and the stream has not redelivered
+	redeliver  bool
+	protected  []protectedInput
+	trimmed    uint64 // removed below this
+	waiting    bool   // an alarm will trim what was protected
+	trimmable  uint64 // a durable commit covers everything below this
+	removable  uint64 // a checkpoint old enough covers everything below this
+	dropsTotal uint64
+}
+
+// aheadInput is an accepted delivery above high.
+type aheadInput struct {
+	seq    uint64
+	from   int // -1: from outside
+	number uint64
+	inputs int
+}
+
+// protectedInput keeps deduplicated messages of about one second in their
+// stream until a time.
+type protectedInput struct {
+	seq   uint64
+	until int64
+}
+
+func newIntake(source Source) *intake {
+	return &intake{source: source, taken: map[int]uint64{}, accepted: map[int]uint64{}, holes: map[inputRef]struct{}{}}
+}
+
+// restore takes a checkpoint's progress over.
+func (n *intake) restore(p *progress) {
+	n.high = p.high
+	for _, a := range p.accepted {
+		n.accepted[a.peer] = a.number
+	}
+	for _, ref := range p.refs {
+		n.open(ref)
+	}
+}
+
+// replay applies a commit's increments.
+func (n *intake) replay(p *progress) {
+	n.high = max(n.high, p.high)
+	for _, a := range p.accepted {
+		n.accepted[a.peer] = a.number
+	}
+	for _, ref := range p.refs {
+		n.open(ref)
+	}
+}
+
+// resume is called when replay is over: consumption starts at position.
+func (n *intake) resume(now, window int64) {
+	for from, number := range n.accepted {
+		n.taken[from] = number
+	}
+	n.awaiting = len(n.holes)
+	n.redeliver = n.awaiting > 0
+	n.read = n.position() - 1
+	// What was stored before this owner came may be under a deduplication id.
+	n.trimmed = 0
+	n.protected = []protectedInput{{seq: 0, until: now + window}}
+	n.settle()
+}
+
+func (n *intake) open(ref inputRef) {
+	n.holes[ref] = struct{}{}
+	n.width = max(n.width, ref.index+1)
+	heap.Push(&n.lowest, ref)
+}
+
+func (n *intake) close(ref inputRef) { delete(n.holes, ref) }
+
+// position is where this source's deliveries have to start.
+func (n *intake) position() uint64 {
+	for len(n.lowest) > 0 {
+		if _, open := n.holes[n.lowest[0]]; open {
+			return n.lowest[0].seq
+		}
+		heap.Pop(&n.lowest)
+	}
+	return n.high + 1
+}
+
+// verdict says what becomes of a delivery.
+type verdict uint8
+
+const (
+	skip verdict = iota // seen, or decided earlier
+	drop                // a duplicate or a number out of order
+	take                // every input of it
+	redo                // its holes only
+	lost                // a hole is not in the stream any more
+)
+
+// admit decides a delivery's acceptance; deliveries come in stream order.
+func (n *intake) admit(d *Delivery, now, window int64) verdict {
+	if d.Seq <= n.read {
+		return skip
+	}
+	n.read = d.Seq
+	n.protect(d, now, window)
+	if d.Seq <= n.high {
+		return n.readmit(d)
+	}
+	if n.redeliver && n.awaiting > 0 {
+		return lost
+	}
+	n.redeliver = false
+	item := aheadInput{seq: d.Seq, from: -1, inputs: len(d.Inputs)}
+	if d.Internal {
+		if d.Number != n.taken[d.From]+1 {
+			n.dropsTotal++
+			return drop
+		}
+		item.from, item.number = d.From, d.Number+uint64(len(d.Inputs))-1
+		n.taken[d.From] = item.number
+	}
+	n.ahead = append(n.ahead, item)
+	return take
+}
+
+func (n *intake) readmit(d *Delivery) verdict {
+	found := skip
+	for i := range n.width {
+		if _, open := n.holes[inputRef{d.Seq, i}]; open {
+			found = redo
+			n.awaiting--
+		}
+	}
+	return found
+}
+
+func (n *intake) protect(d *Delivery, now, window int64) {
+	if !d.Dedup || d.Time+window < now {
+		return
+	}
+	until := d.Time + window
+	if last := len(n.protected) - 1; last >= 0 && until < n.protected[last].until {
+		return
+	}
+	n.protected = append(n.protected, protectedInput{seq: d.Seq, until: until + 1000})
+}
+
+// advance decides everything up to the highest of consumed, the inputs that a
+// commit consumes, and returns the increments that the commit has to record.
+// Consumed must be sorted and is not empty.
+func (n *intake) advance(consumed []inputRef) progress {
+	p := progress{source: n.source, high: max(n.high, consumed[len(consumed)-1].seq)}
+	changed := map[int]uint64{}
+	done := 0
+	for done < len(n.ahead) && n.ahead[done].seq <= p.high {
+		item := n.ahead[done]
+		done++
+		if item.from >= 0 {
+			changed[item.from] = item.number
+			n.accepted[item.from] = item.number
+		}
+		for i := range item.inputs {
+			ref := inputRef{item.seq, i}
+			if _, found := slices.BinarySearchFunc(consumed, ref, inputRef.compare); !found {
+				p.refs = append(p.refs, ref)
+				n.open(ref)
+			}
+		}
+	}
+	n.ahead = n.ahead[done:]
+	for _, ref := range consumed {
+		if ref.seq <= n.high {
+			n.close(ref)
+		}
+	}
+	n.high = p.high
+	p.accepted = sortedPairs(changed)
+	return p
+}
+
+// consumable reports whether ref was accepted and not consumed (invariant 3).
+func (n *intake) consumable(ref inputRef) bool {
+	if ref.seq <= n.high {
+		_, open := n.holes[ref]
+		return open
+	}
+	i, found := slices.BinarySearchFunc(n.ahead, ref.seq, func(a aheadInput, seq uint64) int { return cmp.Compare(a.seq, seq) })
+	return found && ref.index < n.ahead[i].inputs
+}
+
+// settle notes that all that advance decided is durable.
+func (n *intake) settle() { n.trimmable = n.position() }
+
+// protectedFrom returns the sequence from which on inputs must stay for the
+// sake of deduplication.
+func (n *intake) protectedFrom(now int64) uint64 {
+	for len(n.protected) > 0 && n.protected[0].until < now {
+		n.protected = n.protected[1:]
+	}
+	if len(n.protected) > 0 {
+		return n.protected[0].seq
+	}
+	return math.MaxUint64
+}
+
+// snapshot is everything, for a checkpoint.
+func (n *intake) snapshot() progress {
+	p := progress{source: n.source, high: n.high, accepted: sortedPairs(n.accepted), refs: make([]inputRef, 0, len(n.holes))}
+	for ref := range n.holes {
+		p.refs = append(p.refs, ref)
+	}
+	slices.SortFunc(p.refs, inputRef.compare)
+	return p
+}
+
+// refHeap is a heap of inputs, lowest first.
+type refHeap []inputRef
+
+func (h refHeap) Len() int           { return len(h) }
+func (h refHeap) Less(i, j int) bool { return h[i].compare(h[j]) < 0 }
+func (h refHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push adds an inputRef.
+func (h *refHeap) Push(x any) { *h = append(*h, x.(inputRef)) } //nolint:errcheck,forcetypeassert // only refs are pushed
+
+// Pop removes the last element.
+func (h *refHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}

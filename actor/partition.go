@@ -1,0 +1,325 @@
+package actor
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Partition is the state machine of one partition (PROTOCOL.md): a method for
+// each event, requests for the outside as the only result. It has no
+// goroutine, clock, randomness or I/O of its own, so that equal events give
+// equal requests. It belongs to one caller at a time.
+//
+// The caller sets the time, hands in events, calls settle, and then carries
+// out what take returns.
+type Partition struct {
+	cfg     Config
+	catalog Catalog
+	rand    *rand.Rand
+	now     int64 // Unix milliseconds, never falling
+	shift   int64 // ahead of the clock, since an earlier owner's clock was
+	out     []Request
+	alarms  alarms
+
+	phase    phase
+	failure  error
+	doubted  error // what the journal's last record has to confirm
+	draining bool
+	recovery *recovery
+
+	writer  *journalWriter
+	applier *applier
+	outbox  *outbox
+	sinks   [2]*sink
+	states  *states
+	timers  *timers
+	sources []*intake
+
+	activations   map[Address]*activation
+	stalled       []*activation
+	fetching      map[fetchKey][]*fetch
+	completed     []*completion
+	resident      int // inputs queued in memory
+	residentBytes int
+	spilled       int // inputs queued by reference
+	calls         int // in flight
+
+	checkpointDue bool
+	checkpointAt  int64
+	trimming      bool // an alarm will trim
+	trimTo        uint64
+	purged        uint64
+
+	stats Stats
+}
+
+// phase is where a partition's life stands.
+type phase uint8
+
+const (
+	phaseNew phase = iota
+	phaseOpening
+	phaseReplaying
+	phaseLoadingTimers
+	phaseRunning
+	phaseStopped
+)
+
+// NewPartition returns a partition that waits for its open event. cfg must
+// have its defaults filled in and a fresh Incarnation.
+func NewPartition(cfg *Config, catalog Catalog) *Partition {
+	p := &Partition{
+		cfg: *cfg, catalog: catalog, rand: rand.New(rand.NewPCG(cfg.Incarnation, uint64(cfg.Partition))), //nolint:gosec // jitter only
+		activations: map[Address]*activation{}, fetching: map[fetchKey][]*fetch{},
+	}
+	p.writer = &journalWriter{p: p, max: cfg.MaxRecord}
+	p.applier = &applier{p: p}
+	p.outbox = newOutbox(p)
+	p.sinks = [2]*sink{newSink(p, sinkEgress), newSink(p, sinkDeadLetters)}
+	p.states = newStates(p)
+	p.timers = newTimers(p)
+	return p
+}
+
+// setTime tells the partition what time it is. A clock that went back is
+// ignored.
+func (p *Partition) setTime(now int64) { p.now = max(p.now, now+p.shift) }
+
+// wake is when the partition wants settle to be called next; ok is false if
+// it only waits for events.
+func (p *Partition) wake() (at int64, ok bool) {
+	if p.stopped() {
+		return 0, false
+	}
+	at, ok = p.alarms.next()
+	if due, armed := p.timers.nextDue(); armed && p.running() && !p.draining && (!ok || due < at) {
+		at, ok = due, true
+	}
+	return at - p.shift, ok
+}
+
+// take returns the requests made since the last take, in order.
+func (p *Partition) take() []Request {
+	out := p.out
+	p.out = nil
+	return out
+}
+
+func (p *Partition) request(r Request) { p.out = append(p.out, r) }
+
+func (p *Partition) after(ms int64, do func()) {
+	p.alarms.set(p.now+ms, func() {
+		if !p.stopped() {
+			do()
+		}
+	})
+}
+
+func (p *Partition) notice(level noticeLevel, message string, target Address, err error) {
+	p.request(notice{level: level, message: message, target: target, err: err})
+}
+
+func (p *Partition) noticeDetail(level noticeLevel, message string, target Address, detail string) {
+	p.request(notice{level: level, message: message, target: target, detail: detail})
+}
+
+// fail stops the partition for good: it drops all it holds (J5).
+func (p *Partition) fail(err error) {
+	if p.phase != phaseStopped {
+		p.phase, p.failure = phaseStopped, err
+	}
+}
+
+func (p *Partition) stopped() bool { return p.phase == phaseStopped }
+func (p *Partition) running() bool { return p.phase == phaseRunning }
+
+func (p *Partition) done(effect *applying) { p.applier.done(effect) }
+
+// intake returns the progress of a source.
+func (p *Partition) intake(source Source) *intake {
+	for _, n := range p.sources {
+		if n.source == source {
+			return n
+		}
+	}
+	n := newIntake(source)
+	if p.running() {
+		n.resume(p.now, p.cfg.DedupWindow.Milliseconds())
+	}
+	p.sources = append(p.sources, n)
+	return n
+}
+
+// deliver takes a stored message of a source.
+func (p *Partition) deliver(d *Delivery) {
+	if !p.running() {
+		return
+	}
+	n := p.intake(d.Source)
+	verdict := n.admit(d, p.now, p.cfg.DedupWindow.Milliseconds())
+	switch verdict {
+	case skip, drop:
+	case lost:
+		p.doubt("%d open inputs of %s below %d are not in the stream any more", n.awaiting, d.Source, d.Seq)
+	case take:
+		p.stats.Accepted += uint64(len(d.Inputs))
+		for i := range d.Inputs {
+			p.input(InputID{d.Source, d.Seq, i}, &d.Inputs[i])
+		}
+	case redo:
+		for i := range n.width {
+			if _, open := n.holes[inputRef{d.Seq, i}]; !open {
+				continue
+			}
+			in := Input{Problem: &Problem{Reason: ReasonBadAddress, Detail: "the ingress no longer has this target"}}
+			if i < len(d.Inputs) {
+				in = d.Inputs[i]
+			}
+			p.input(InputID{d.Source, d.Seq, i}, &in)
+		}
+	}
+}
+
+func (p *Partition) input(id InputID, in *Input) {
+	if in.Problem != nil {
+		p.giveUp(id, &in.Envelope, &DeadLetter{Reason: in.Problem.Reason, Error: in.Problem.Detail})
+		return
+	}
+	p.enqueue(id, &in.Envelope)
+}
+
+// room reports whether the partition wants more deliveries.
+func (p *Partition) room() bool {
+	return p.spilled < p.cfg.SpilledInputs && len(p.completed) < p.cfg.MaxUnapplied
+}
+
+// settle does what the events since the last call, and the time, have made
+// possible. It is called after every event or after several.
+func (p *Partition) settle() {
+	p.alarms.goOff(p.now)
+	if p.stopped() {
+		return
+	}
+	if p.running() {
+		p.fireTimers()
+		p.unstall()
+	}
+	if p.writer.idle() && p.running() {
+		switch {
+		case p.wantsCheckpoint():
+			p.writeCheckpoint()
+		case len(p.completed) > 0:
+			p.assemble()
+		}
+	}
+	if p.stopped() || p.phase < phaseRunning {
+		return
+	}
+	p.outbox.pump()
+	for _, s := range p.sinks {
+		s.pump()
+	}
+}
+
+// drain stops taking input and hurries everything under way into its place.
+func (p *Partition) drain() {
+	p.draining = true
+	p.states.hurry()
+}
+
+// quiet reports whether everything done is in place.
+func (p *Partition) quiet() bool {
+	return p.running() && p.calls == 0 && len(p.completed) == 0 && p.writer.idle() && len(p.applier.queue) == 0
+}
+
+// drained reports whether everything done is in place and checkpointed.
+func (p *Partition) drained() bool { return p.stopped() || p.quiet() && !p.checkpointDue }
+
+// Config of a partition. Zero fields mean the defaults.
+type Config struct {
+	Partition  int
+	Partitions int
+	// Incarnation is a random number of this owner's own, never used before.
+	// The default is a random one.
+	Incarnation uint64
+	// TrimDelay postpones the removal of journal records and inputs after
+	// they are covered by a checkpoint. The default is none.
+	TrimDelay time.Duration
+	// DedupWindow is how long inputs under an outside Nats-Msg-Id stay in
+	// their stream. The default is 2 minutes.
+	DedupWindow time.Duration
+	// EgressLimited says that the egress stream may refuse messages, so that
+	// each address has one unacknowledged message there.
+	EgressLimited bool
+	// FlushInterval, in milliseconds, is how long state changes and timers
+	// gather before they are written. The default is 500.
+	FlushInterval int64
+	// CheckpointInterval is the least time between checkpoints, in
+	// milliseconds. The default is 1,000.
+	CheckpointInterval int64
+	// MaxRecord is the largest journal record in bytes. The default, which
+	// comes from the journal in a Processor, is 1 MiB.
+	MaxRecord int
+	// MaxPack is the size in bytes up to which one commit takes further
+	// invocations. The default is half of MaxRecord, at most 1 MiB.
+	MaxPack int
+	// MaxMessage is the largest message sent or emitted, in bytes. The default
+	// is MaxRecord.
+	MaxMessage int
+	// MaxEffects caps the messages of one call, in bytes. The default is
+	// 64 MiB.
+	MaxEffects int
+	// MaxState is the largest state of an address, in bytes. The default,
+	// which comes from the store in a Processor, is 512 KiB.
+	MaxState int
+	// MaxUnapplied is how many commits may wait for their effects to be in
+	// place before no further call is made. The default is 1,024.
+	MaxUnapplied int
+	// ResidentInputs and ResidentBytes bound the queued inputs in memory; what
+	// exceeds them is read again later. The defaults are 4,096 and 4 MiB.
+	ResidentInputs int
+	ResidentBytes  int
+	// SpilledInputs bounds the queued inputs of which only the position is
+	// known. The default is 1,000,000; beyond it Deliver waits.
+	SpilledInputs int
+	// CachedStates is how many idle addresses keep their state in memory. The
+	// default is 4,096.
+	CachedStates int
+	// SinkWindow is how many egress messages may be on their way at once. The
+	// default is 64.
+	SinkWindow int
+}
+
+// WithDefaults returns cfg with its zero fields filled in.
+func (cfg Config) WithDefaults() Config {
+	def := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	def(&cfg.Partitions, 1)
+	def(&cfg.MaxRecord, 1<<20)
+	def(&cfg.MaxPack, min(cfg.MaxRecord/2, 1<<20))
+	def(&cfg.MaxMessage, cfg.MaxRecord)
+	def(&cfg.MaxEffects, 64<<20)
+	def(&cfg.MaxState, 512<<10)
+	def(&cfg.MaxUnapplied, 1024)
+	def(&cfg.ResidentInputs, 4096)
+	def(&cfg.ResidentBytes, 4<<20)
+	def(&cfg.SpilledInputs, 1_000_000)
+	def(&cfg.CachedStates, 4096)
+	def(&cfg.SinkWindow, 64)
+	if cfg.Incarnation == 0 {
+		cfg.Incarnation = rand.Uint64()
+	}
+	if cfg.DedupWindow == 0 {
+		cfg.DedupWindow = 2 * time.Minute
+	}
+	if cfg.FlushInterval == 0 {
+		cfg.FlushInterval = 500
+	}
+	if cfg.CheckpointInterval == 0 {
+		cfg.CheckpointInterval = 1000
+	}
+	return cfg
+}

@@ -1,0 +1,340 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+)
+
+// ErrFenced means that another owner has opened the partition.
+var ErrFenced = errors.New("fenced: another owner has opened the partition")
+
+// ErrCorrupt means that the journal or an invariant is broken; the partition
+// must not go on.
+var ErrCorrupt = errors.New("partition is corrupt")
+
+// ErrStalled means that the process was stopped for so long that the
+// partition gives up what it holds and has to be opened again (PROTOCOL O4).
+var ErrStalled = errors.New("the process stood still for too long")
+
+// ErrEnded is returned by calls to a Processor whose Run has returned.
+var ErrEnded = errors.New("the partition's processor has ended")
+
+const (
+	// stallLimit is how long a partition with effects under way may stand
+	// still before it doubts its ownership.
+	stallLimit = 30 * time.Second
+	// blockingReads bounds a partition's reads of stores at once.
+	blockingReads = 32
+	// eventBacklog is how many deliveries may wait for the partition.
+	eventBacklog = 1024
+)
+
+// Processor owns one partition: it feeds events into its state machine, one
+// at a time, and carries out the requests that come out.
+type Processor struct {
+	cfg   Config
+	ports Ports
+	calls *Calls
+	log   zerolog.Logger
+	begun time.Time // for a clock that never jumps
+
+	opened  chan struct{}
+	ended   chan struct{}
+	wake    chan struct{} // capacity one
+	room    chan struct{} // capacity one
+	reads   *semaphore.Weighted
+	workers *errgroup.Group
+
+	mu        sync.Mutex
+	events    []event // not applied yet
+	delivered int     // deliveries among them
+	full      bool    // the partition has no room
+	closed    bool    // no event is applied any more
+	positions map[Source]uint64
+	stats     Stats
+
+	part *Partition // belongs to Run's goroutine
+}
+
+// event changes the state machine.
+type event func(p *Partition)
+
+// NewProcessor returns a processor for the partition that cfg names.
+func NewProcessor(cfg Config, ports Ports, catalog Catalog, calls *Calls, log zerolog.Logger) *Processor {
+	if ports.Journal != nil && cfg.MaxRecord == 0 {
+		cfg.MaxRecord = ports.Journal.MaxRecord()
+	}
+	if ports.State != nil && cfg.MaxState == 0 {
+		cfg.MaxState = ports.State.MaxState()
+	}
+	cfg = cfg.WithDefaults()
+	return &Processor{
+		cfg: cfg, ports: ports, calls: calls,
+		log:    log.With().Int("partition", cfg.Partition).Logger(),
+		opened: make(chan struct{}), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		reads: semaphore.NewWeighted(blockingReads),
+		part:  NewPartition(&cfg, catalog),
+	}
+}
+
+// Run opens the partition and works until ctx ends (nil), another owner takes
+// over (ErrFenced), or the partition can't go on (ErrCorrupt or another
+// error). A Processor runs once.
+func (p *Processor) Run(ctx context.Context) error {
+	defer close(p.ended)
+	p.begun = time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	p.workers, ctx = errgroup.WithContext(ctx)
+	start := p.begun.UnixMilli()
+	p.part.setTime(start)
+	p.part.open()
+	err := p.loop(ctx, start)
+	cancel()
+	_ = p.workers.Wait() // its functions return nil
+	p.finish()
+	return err
+}
+
+func (p *Processor) loop(ctx context.Context, start int64) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	last := time.Now()
+	for {
+		if gap := time.Since(last); gap > stallLimit && len(p.part.applier.queue) > 0 {
+			return ErrStalled
+		}
+		last = time.Now()
+		p.part.setTime(start + last.Sub(p.begun).Milliseconds())
+		p.apply()
+		p.part.settle()
+		p.perform(ctx)
+		if err := p.publish(); err != nil {
+			return err
+		}
+		if p.pending() {
+			continue
+		}
+		now := start + time.Since(p.begun).Milliseconds()
+		var alarm <-chan time.Time
+		if at, ok := p.part.wake(); ok {
+			timer.Reset(min(time.Duration(max(at-now, 0))*time.Millisecond, stallLimit/2))
+			alarm = timer.C
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		case <-alarm:
+		}
+	}
+}
+
+// apply feeds the waiting events into the state machine.
+func (p *Processor) apply() {
+	p.mu.Lock()
+	events := p.events
+	p.events, p.delivered = nil, 0
+	p.mu.Unlock()
+	for _, ev := range events {
+		ev(p.part)
+	}
+}
+
+// publish makes what others may ask for visible.
+func (p *Processor) publish() error {
+	part := p.part
+	part.stats.Unapplied, part.stats.Timers = len(part.applier.queue), part.timers.armed
+	part.stats.Resident, part.stats.Spilled, part.stats.CachedAddresses = part.resident, part.spilled, len(part.states.entries)
+	part.stats.Drops = 0
+	for _, n := range part.sources {
+		part.stats.Drops += n.dropsTotal
+	}
+	p.mu.Lock()
+	p.stats = part.stats
+	p.full = !part.room()
+	full := p.full || p.delivered >= eventBacklog
+	if part.running() && p.positions == nil {
+		p.positions = map[Source]uint64{}
+		for _, n := range part.sources {
+			p.positions[n.source] = n.read + 1
+		}
+		close(p.opened)
+	}
+	p.mu.Unlock()
+	if !full {
+		select {
+		case p.room <- struct{}{}:
+		default:
+		}
+	}
+	if part.stopped() {
+		return part.failure
+	}
+	return nil
+}
+
+func (p *Processor) pending() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.events) > 0
+}
+
+// post queues an event and reports whether it will be applied. It never
+// blocks: whoever posts was asked to by the partition, whose own bounds hold;
+// deliveries wait for room before.
+func (p *Processor) post(ev event) bool {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return false
+	}
+	p.events = append(p.events, ev)
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// finish gives back what was granted to a partition that has ended.
+func (p *Processor) finish() {
+	p.mu.Lock()
+	p.closed = true
+	events := p.events
+	p.events = nil
+	p.mu.Unlock()
+	p.part.fail(ErrEnded)
+	p.part.take()
+	for _, ev := range events {
+		ev(p.part)
+	}
+	for _, r := range p.part.take() {
+		if back, ok := r.(giveBack); ok {
+			p.calls.release(back.endpoint, errAbandoned)
+		}
+	}
+}
+
+// Opened is closed when the partition is recovered and takes deliveries.
+func (p *Processor) Opened() <-chan struct{} { return p.opened }
+
+// Position is the sequence at which source's deliveries have to start. It may
+// be called once Opened is closed.
+func (p *Processor) Position(source Source) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(p.positions[source], 1)
+}
+
+// Deliver hands a stored message over, in stream order per source. It blocks
+// while the partition has no room, and fails only when the processor has
+// ended or ctx is done.
+func (p *Processor) Deliver(ctx context.Context, d Delivery) error {
+	for {
+		p.mu.Lock()
+		if !p.full && p.delivered < eventBacklog {
+			p.delivered++
+			p.events = append(p.events, func(part *Partition) { part.deliver(&d) })
+			p.mu.Unlock()
+			select {
+			case p.wake <- struct{}{}:
+			default:
+			}
+			return nil
+		}
+		p.mu.Unlock()
+		select {
+		case <-p.room:
+		case <-p.ended:
+			return ErrEnded
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// StateView is the state of an address after all its durable commits.
+type StateView struct {
+	State     State
+	Partition int
+	Commit    uint64
+	Revision  uint64 // of the stored record; zero: not stored yet
+}
+
+// Query returns the state of a. It sees every call whose commit was durable
+// before.
+func (p *Processor) Query(ctx context.Context, a Address) (StateView, error) {
+	type answer struct {
+		view StateView
+		err  error
+	}
+	answers := make(chan answer, 1)
+	select {
+	case <-p.opened:
+	case <-p.ended:
+		return StateView{}, ErrEnded
+	case <-ctx.Done():
+		return StateView{}, ctx.Err()
+	}
+	p.post(func(part *Partition) {
+		part.states.query(a, func(v StateView, err error) { answers <- answer{v, err} })
+	})
+	select {
+	case got := <-answers:
+		return got.view, got.err
+	case <-p.ended:
+		return StateView{}, ErrEnded
+	case <-ctx.Done():
+		return StateView{}, ctx.Err()
+	}
+}
+
+// Drain stops taking input, waits for the calls in flight, commits and
+// applies what they did, and writes a checkpoint. Run goes on; end it by its
+// context afterwards. Drain returns early when ctx is done.
+func (p *Processor) Drain(ctx context.Context) error {
+	p.post(func(part *Partition) { part.drain() })
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		drained := make(chan bool, 1)
+		p.post(func(part *Partition) { drained <- part.drained() })
+		select {
+		case done := <-drained:
+			if done {
+				return nil
+			}
+		case <-p.ended:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Stats are a partition's counters and gauges.
+type Stats struct {
+	Epoch, Commits, Accepted, Invocations, Messages, Retries, DeadLetters, StateConflicts, Drops uint64
+	Unapplied, Timers, Resident, Spilled, CachedAddresses                                        int
+	CheckpointAt                                                                                 int64 // Unix milliseconds
+}
+
+// Stats returns a snapshot.
+func (p *Processor) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stats
+}

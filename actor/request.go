@@ -1,0 +1,127 @@
+package actor
+
+// Request is something a Partition wants done outside. The driver carries it
+// out and feeds the answer back through the Partition method that the
+// request's comment names. Requests are plain values, in the order they were
+// made.
+type Request interface{ isRequest() }
+
+// sinkIndex tells a partition's two sinks apart.
+type sinkIndex int
+
+const (
+	sinkEgress sinkIndex = iota
+	sinkDeadLetters
+)
+
+type (
+	// readLast is answered by gotLast.
+	readLast struct{}
+	// readNext is answered by gotNext.
+	readNext struct{ from uint64 }
+	// appendRecord is answered by appended.
+	appendRecord struct {
+		data  []byte
+		after uint64
+	}
+	// purgeJournal has no answer: a purge that is lost is repeated by the next.
+	purgeJournal struct{ before uint64 }
+	// trimInputs has no answer either.
+	trimInputs struct {
+		source Source
+		before uint64
+	}
+	// fetchInput is answered by fetched.
+	fetchInput struct {
+		source Source
+		seq    uint64
+	}
+	// publishSend is answered by sent.
+	publishSend struct{ send OutboundSend }
+	// sinkPublish is answered by sinkStored.
+	sinkPublish struct {
+		sink    sinkIndex
+		message SinkMessage
+		mark    uint64
+	}
+	// sinkMark is answered by sinkMarked.
+	sinkMark struct {
+		sink  sinkIndex
+		body  []byte
+		after uint64
+	}
+	// sinkLastMark is answered by gotMark.
+	sinkLastMark struct{ sink sinkIndex }
+	// sinkScan is answered by scanned.
+	sinkScan struct {
+		sink           sinkIndex
+		after, through uint64
+	}
+	// loadState is answered by stateLoaded.
+	loadState struct{ target Address }
+	// writeState is answered by stateWritten.
+	writeState struct {
+		target   Address
+		record   StateRecord
+		revision uint64
+	}
+	// putTimer is answered by timerPut.
+	putTimer struct{ timer Timer }
+	// deleteTimer is answered by timerDeleted.
+	deleteTimer struct{ id TimerID }
+	// loadTimers is answered by timersLoaded.
+	loadTimers struct{}
+	// readyCall asks for a place among the calls in flight; grant answers.
+	readyCall struct {
+		target   Address
+		endpoint string
+		limit    int // calls in flight to endpoint; zero: no limit
+	}
+	// invokeCall is answered by invoked.
+	invokeCall struct {
+		function Function
+		endpoint string
+		batch    *Batch
+		policy   Policy
+	}
+	// giveBack returns a place that was granted and isn't wanted any more.
+	giveBack struct{ endpoint string }
+	// notice is for the log.
+	notice struct {
+		level   noticeLevel
+		message string
+		target  Address
+		detail  string
+		err     error
+	}
+)
+
+type noticeLevel uint8
+
+const (
+	noticeDebug noticeLevel = iota
+	noticeInfo
+	noticeWarn
+	noticeError
+)
+
+func (readLast) isRequest()     {}
+func (readNext) isRequest()     {}
+func (appendRecord) isRequest() {}
+func (purgeJournal) isRequest() {}
+func (trimInputs) isRequest()   {}
+func (fetchInput) isRequest()   {}
+func (publishSend) isRequest()  {}
+func (sinkPublish) isRequest()  {}
+func (sinkMark) isRequest()     {}
+func (sinkLastMark) isRequest() {}
+func (sinkScan) isRequest()     {}
+func (loadState) isRequest()    {}
+func (writeState) isRequest()   {}
+func (putTimer) isRequest()     {}
+func (deleteTimer) isRequest()  {}
+func (loadTimers) isRequest()   {}
+func (readyCall) isRequest()    {}
+func (invokeCall) isRequest()   {}
+func (giveBack) isRequest()     {}
+func (notice) isRequest()       {}

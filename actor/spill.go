@@ -1,0 +1,86 @@
+package actor
+
+import "errors"
+
+// fetchAhead is how many spilled inputs of an address are read again at once.
+const fetchAhead = 64
+
+// refill reads spilled inputs of act again when its queue runs low. While an
+// address has spilled inputs, everything that follows is spilled too, so that
+// order is kept.
+func (p *Partition) refill(act *activation) {
+	if act.fetches > 0 || len(act.spilled) == 0 || len(act.queue) > fetchAhead/2 {
+		return
+	}
+	n := min(fetchAhead, len(act.spilled))
+	for _, id := range act.spilled[:n] {
+		key := fetchKey{id.Source, id.Seq}
+		if len(p.fetching[key]) == 0 {
+			p.request(fetchInput{id.Source, id.Seq})
+		}
+		p.fetching[key] = append(p.fetching[key], &fetch{act: act, id: id})
+		act.fetches++
+	}
+}
+
+type fetchKey struct {
+	source Source
+	seq    uint64
+}
+
+// fetch is one spilled input that is being read again.
+type fetch struct {
+	act      *activation
+	id       InputID
+	envelope *Envelope
+}
+
+// fetched takes a stored message that was read again.
+func (p *Partition) fetched(source Source, seq uint64, d *Delivery, err error) {
+	key := fetchKey{source, seq}
+	waiting := p.fetching[key]
+	if len(waiting) == 0 || p.stopped() {
+		return
+	}
+	if err != nil {
+		if errors.Is(err, ErrNotFound) {
+			p.doubt("input %s/%d is open, but its stream does not hold it any more", source, seq)
+			return
+		}
+		p.after(statePause, func() { p.request(fetchInput{source, seq}) })
+		return
+	}
+	delete(p.fetching, key)
+	for _, f := range waiting {
+		if f.id.Index < len(d.Inputs) {
+			f.envelope = &d.Inputs[f.id.Index].Envelope
+		}
+		f.act.arrived = append(f.act.arrived, f)
+		f.act.fetches--
+		if f.act.fetches == 0 {
+			p.unspill(f.act)
+		}
+	}
+}
+
+// unspill puts the inputs of a finished round of reading into the queue, in
+// their order.
+func (p *Partition) unspill(act *activation) {
+	byID := make(map[InputID]*Envelope, len(act.arrived))
+	for _, f := range act.arrived {
+		byID[f.id] = f.envelope
+	}
+	n := len(act.arrived)
+	act.arrived = nil
+	for _, id := range act.spilled[:n] {
+		if e := byID[id]; e != nil {
+			p.hold(act, queuedInput{id, e}, e.Size())
+			continue
+		}
+		gone := &Envelope{Target: act.addr}
+		p.giveUp(id, gone, &DeadLetter{Reason: ReasonBadAddress, Error: "the ingress no longer has this target"})
+	}
+	act.spilled = act.spilled[n:]
+	p.spilled -= n
+	p.schedule(act)
+}

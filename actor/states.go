@@ -1,0 +1,384 @@
+package actor
+
+import (
+	"container/list"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// statePause is the first pause before a read or write of the state store is
+// repeated, in milliseconds; it doubles up to statePauseMax.
+const (
+	statePause    = 100
+	statePauseMax = 5000
+	lostPause     = 30_000
+)
+
+// states caches the state of addresses and brings the state of durable
+// commits into the store (PROTOCOL K1–K6).
+type states struct {
+	p       *Partition
+	entries map[Address]*entry
+	idle    *list.List // of *entry: clean and without an activation, oldest first
+}
+
+// entry is one address's state.
+type entry struct {
+	addr   Address
+	users  int           // activations and queries that need it here
+	at     *list.Element // in idle
+	loaded bool
+	lost   error // why the state can't be loaded
+	pause  int64
+
+	current State // after every completed invocation
+	durable State // after every durable commit
+	asked   uint64
+	settled uint64 // changes proposed and durable, counted
+	waiting []stateWaiter
+	loading []func()
+
+	overlay []overlay // replayed commits, until the record is loaded
+
+	revision uint64 // of the stored record
+	stored   uint64 // commit of the stored record
+	absent   bool   // the stored record is none, or a removal
+	epoch    uint64 // of the newest durable commit
+	commit   uint64
+	pending  []*applying // commits that no acknowledged record contains
+	rewrite  bool        // restore the record over a foreign one
+	inFlight bool
+	written  uint64 // commit of the write in flight
+	removed  bool   // the write in flight is a removal
+	flushing bool   // an alarm will write it
+}
+
+type overlay struct {
+	epoch, commit uint64
+	mutations     []stateMutation
+	effect        *applying
+}
+
+type stateWaiter struct {
+	need  uint64
+	reply func()
+}
+
+func newStates(p *Partition) *states {
+	return &states{p: p, entries: map[Address]*entry{}, idle: list.New()}
+}
+
+func (s *states) entry(a Address) *entry {
+	e := s.entries[a]
+	if e == nil {
+		e = &entry{addr: a, pause: statePause}
+		s.entries[a] = e
+	}
+	if e.at != nil {
+		s.idle.Remove(e.at)
+		e.at = nil
+	}
+	return e
+}
+
+// use returns the entry of a and keeps it in memory until release.
+func (s *states) use(a Address) *entry {
+	e := s.entry(a)
+	e.users++
+	return e
+}
+
+func (s *states) release(e *entry) {
+	e.users--
+	s.rest(e)
+}
+
+// rest lets go of an entry that nobody needs: it may be evicted (K5).
+func (s *states) rest(e *entry) {
+	if e.users > 0 || e.at != nil || !e.clean() {
+		return
+	}
+	e.at = s.idle.PushBack(e)
+	for s.idle.Len() > s.p.cfg.CachedStates {
+		oldest := s.idle.Remove(s.idle.Front()).(*entry) //nolint:errcheck,forcetypeassert // only entries are in it
+		oldest.at = nil
+		delete(s.entries, oldest.addr)
+	}
+}
+
+func (e *entry) clean() bool {
+	return !e.inFlight && !e.rewrite && len(e.pending) == 0 && len(e.overlay) == 0 && len(e.loading) == 0 && e.asked == e.settled
+}
+
+// whenLoaded calls then at once or when the record is here. It is not called
+// while e.lost is set; the load is tried again from time to time.
+func (s *states) whenLoaded(e *entry, then func()) {
+	if e.loaded {
+		then()
+		return
+	}
+	e.loading = append(e.loading, then)
+	if len(e.loading) == 1 {
+		s.p.request(loadState{e.addr})
+	}
+}
+
+// answered takes a read of the store: a load, or the look at what was stored
+// in our place.
+func (s *states) answered(a Address, l LoadedState, err error) {
+	e := s.entries[a]
+	if e == nil || s.p.stopped() {
+		return
+	}
+	if err != nil {
+		s.readFailed(e, err)
+		return
+	}
+	e.pause, e.lost = statePause, nil
+	switch {
+	case !e.loaded:
+		s.load(e, l)
+	case e.inFlight:
+		s.conflict(e, l)
+	}
+}
+
+func (s *states) readFailed(e *entry, err error) {
+	pause := e.pause
+	e.pause = min(2*e.pause, statePauseMax)
+	if errors.Is(err, ErrStateLost) {
+		if e.lost == nil {
+			s.p.stats.StateConflicts++
+			s.p.notice(noticeError, "state lost to a foreign write, the address stands still", e.addr, err)
+		}
+		e.lost = err
+		pause = lostPause
+	}
+	s.p.after(pause, func() { s.p.request(loadState{e.addr}) })
+}
+
+func (s *states) load(e *entry, l LoadedState) {
+	e.revision, e.absent = l.Revision, true
+	if r := l.Record; r != nil {
+		if r.Commit > s.p.writer.commit {
+			s.p.doubt("the state of %s holds commit %d, the journal ends at %d", e.addr, r.Commit, s.p.writer.commit)
+			return
+		}
+		e.durable, e.stored, e.commit, e.epoch = r.State, r.Commit, r.Commit, r.Epoch
+		e.absent = len(r.State) == 0
+	}
+	e.loaded = true
+	for _, o := range e.overlay {
+		if o.commit <= e.stored { // K4
+			s.p.done(o.effect)
+			continue
+		}
+		e.durable = e.durable.apply(o.mutations)
+		e.commit, e.epoch = o.commit, o.epoch
+		e.pending = append(e.pending, o.effect)
+	}
+	e.overlay = nil
+	e.current = e.durable
+	if l.Foreign {
+		s.foreign(e, l.Detail)
+		e.rewrite = true
+	}
+	if len(e.pending) > 0 || e.rewrite {
+		s.flushLater(e)
+	}
+	waiting := e.loading
+	e.loading = nil
+	for _, then := range waiting {
+		then()
+	}
+	s.rest(e)
+}
+
+func (s *states) foreign(e *entry, detail string) {
+	s.p.stats.StateConflicts++
+	s.p.noticeDetail(noticeWarn, "foreign write to the state bucket, overwritten", e.addr, detail)
+}
+
+// propose applies an invocation's mutations for the invocations that follow.
+func (s *states) propose(e *entry, muts []stateMutation) {
+	if len(muts) > 0 {
+		e.current = e.current.apply(muts)
+		e.asked++
+	}
+}
+
+// commit applies the mutations of a durable commit.
+func (s *states) commit(v *invocation, epoch uint64, effect *applying, recovered bool) {
+	if len(v.mutations) == 0 {
+		return
+	}
+	e := s.entry(v.target)
+	effect.left++
+	switch {
+	case !e.loaded: // only while recovering
+		e.overlay = append(e.overlay, overlay{epoch, effect.number, v.mutations, effect})
+		if len(e.loading) == 0 {
+			s.whenLoaded(e, func() {})
+		}
+		return
+	case recovered && effect.number <= e.commit: // K4
+		s.p.done(effect)
+		return
+	case !recovered:
+		e.settled++
+	}
+	e.durable = e.durable.apply(v.mutations)
+	e.epoch, e.commit = epoch, effect.number
+	e.pending = append(e.pending, effect)
+	if effect.number <= e.stored { // a zombie has written it meanwhile
+		s.acknowledge(e, e.stored)
+	}
+	if e.settled == e.asked {
+		e.current = e.durable
+	}
+	s.answerWaiting(e)
+	s.flushLater(e)
+}
+
+func (s *states) answerWaiting(e *entry) {
+	for len(e.waiting) > 0 && e.waiting[0].need <= e.settled {
+		e.waiting[0].reply()
+		e.waiting = e.waiting[1:]
+	}
+}
+
+func (s *states) flushLater(e *entry) {
+	if e.flushing || e.inFlight {
+		return
+	}
+	e.flushing = true
+	delay := s.p.cfg.FlushInterval
+	if s.p.draining {
+		delay = 0
+	}
+	s.p.after(delay, func() { s.flush(e) })
+}
+
+func (s *states) flush(e *entry) {
+	e.flushing = false
+	if e.inFlight || len(e.pending) == 0 && !e.rewrite {
+		return
+	}
+	if len(e.durable) == 0 && e.absent && !e.rewrite {
+		s.acknowledge(e, e.commit)
+		return
+	}
+	s.write(e)
+}
+
+// write sends the whole record, with all durable commits.
+func (s *states) write(e *entry) {
+	e.inFlight, e.written, e.removed = true, e.commit, len(e.durable) == 0
+	s.p.request(writeState{
+		target:   e.addr,
+		record:   StateRecord{State: e.durable, Partition: s.p.cfg.Partition, Epoch: e.epoch, Commit: e.commit},
+		revision: e.revision,
+	})
+}
+
+// written takes the outcome of a write.
+func (s *states) written(a Address, res WriteResult) {
+	e := s.entries[a]
+	if e == nil || !e.inFlight {
+		return
+	}
+	switch res.Outcome {
+	case Stored:
+		e.pause = statePause
+		s.applied(e, res.Seq, e.written, e.removed)
+	case Rejected:
+		s.p.request(loadState{a}) // conflict goes on
+	case Refused, Unknown:
+		s.p.after(e.pause, func() {
+			if e.inFlight {
+				s.write(e)
+			}
+		})
+		e.pause = min(2*e.pause, statePauseMax)
+	}
+}
+
+// conflict decides what a rejected write means (K2).
+func (s *states) conflict(e *entry, l LoadedState) {
+	switch {
+	case !l.Foreign && l.Record != nil && l.Record.Commit >= e.written:
+		s.applied(e, l.Revision, l.Record.Commit, len(l.Record.State) == 0)
+		return
+	case l.Foreign:
+		s.foreign(e, l.Detail)
+	}
+	e.revision = l.Revision
+	s.write(e)
+}
+
+// applied takes note of a stored record: ours, or one of a later owner that
+// contains as much. No older commit may be written over it.
+func (s *states) applied(e *entry, revision, commit uint64, removed bool) {
+	if commit < e.stored {
+		s.p.breach("the record of %s with commit %d replaced commit %d", e.addr, commit, e.stored)
+		return
+	}
+	e.revision, e.stored, e.absent = revision, commit, removed
+	e.inFlight, e.rewrite = false, false
+	s.acknowledge(e, commit)
+	if len(e.pending) > 0 {
+		s.flushLater(e)
+	}
+}
+
+// acknowledge ends the wait of the commits that the stored record contains.
+func (s *states) acknowledge(e *entry, commit uint64) {
+	n := 0
+	for n < len(e.pending) && e.pending[n].number <= commit {
+		n++
+	}
+	done := e.pending[:n]
+	e.pending = e.pending[n:]
+	for _, effect := range done {
+		s.p.done(effect)
+	}
+	s.rest(e)
+}
+
+// hurry writes every dirty record now: the partition is being drained.
+func (s *states) hurry() {
+	var dirty []*entry
+	for _, e := range s.entries {
+		if len(e.pending) > 0 && e.loaded {
+			dirty = append(dirty, e)
+		}
+	}
+	slices.SortFunc(dirty, func(a, b *entry) int { return strings.Compare(a.addr.String(), b.addr.String()) })
+	for _, e := range dirty {
+		s.flush(e)
+	}
+}
+
+// query answers with the state after every invocation that is completed now,
+// once all of them are durable.
+func (s *states) query(a Address, reply func(StateView, error)) {
+	e := s.use(a)
+	if e.lost != nil {
+		s.release(e)
+		reply(StateView{}, e.lost)
+		return
+	}
+	answer := func() {
+		view := StateView{State: e.durable, Partition: s.p.cfg.Partition, Commit: e.commit, Revision: e.revision}
+		s.release(e)
+		reply(view, nil)
+	}
+	s.whenLoaded(e, func() {
+		if e.settled == e.asked {
+			answer()
+			return
+		}
+		e.waiting = append(e.waiting, stateWaiter{need: e.asked, reply: answer})
+	})
+}

@@ -1,0 +1,283 @@
+package actor
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+)
+
+// timerPause is the pause before a write of the timer store is repeated.
+const timerPause = 200
+
+// timers are the delayed messages that addresses of this partition have set
+// (PROTOCOL T1–T5).
+type timers struct {
+	p      *Partition
+	used   bool // the store may hold timers of this partition
+	byID   map[TimerID]*timer
+	tokens map[timerToken]*timer
+	due    timerHeap
+
+	replaying bool
+	gone      map[TimerID]*applying // replayed removals of timers that the store may hold
+	removing  map[TimerID]*applying // removals under way
+	armed     int
+}
+
+// timerToken is a cancellation token in its scope: the id of the sender.
+type timerToken struct{ id, token string }
+
+type timer struct {
+	Timer
+	state  timerState
+	stored timerStored
+	effect *applying // of the commit that set it, while its put is awaited
+}
+
+type timerState uint8
+
+const (
+	timerProposed  timerState = iota // in an invocation that isn't in a commit yet
+	timerCommitted                   // in a commit that may not be durable yet
+	timerArmed
+	timerGone // fired or cancelled
+)
+
+type timerStored uint8
+
+const (
+	storedNo timerStored = iota
+	storedMaybe
+	storedWriting
+	storedYes
+)
+
+func newTimers(p *Partition) *timers {
+	return &timers{
+		p: p, byID: map[TimerID]*timer{}, tokens: map[timerToken]*timer{},
+		gone: map[TimerID]*applying{}, removing: map[TimerID]*applying{}, replaying: true,
+	}
+}
+
+func (t *timers) scope(tm *timer) timerToken { return timerToken{tm.Envelope.Caller.ID, tm.Token} }
+
+// pending returns the timer that token names in the scope of id.
+func (t *timers) pending(id, token string) *timer { return t.tokens[timerToken{id, token}] }
+
+// propose adds a timer that an invocation set. Its token must be free.
+func (t *timers) propose(tm *timer) {
+	if tm.Token != "" {
+		t.tokens[t.scope(tm)] = tm
+	}
+}
+
+// forget makes tm gone for all that is decided from now on.
+func (t *timers) forget(tm *timer) {
+	if tm.state == timerArmed {
+		t.armed--
+	}
+	tm.state = timerGone
+	if tm.Token != "" && t.tokens[t.scope(tm)] == tm {
+		delete(t.tokens, t.scope(tm))
+	}
+}
+
+// assembled gives tm its id.
+func (t *timers) assembled(tm *timer, id TimerID) {
+	tm.ID = id
+	t.byID[id] = tm
+	if tm.state == timerProposed {
+		tm.state = timerCommitted
+	}
+}
+
+// commit applies a durable commit's timers: those it set, then those it
+// removed.
+func (t *timers) commit(c *commit, effect *applying, recovered bool) {
+	for i := range c.timersSet {
+		t.set(&c.timersSet[i], effect, recovered)
+	}
+	for _, g := range c.timersGone {
+		t.remove(g.id, effect)
+	}
+}
+
+func (t *timers) set(set *Timer, effect *applying, recovered bool) {
+	t.used = true
+	tm := t.byID[set.ID]
+	if tm == nil {
+		tm = &timer{Timer: *set}
+		t.byID[set.ID] = tm
+		t.propose(tm)
+	}
+	if recovered {
+		tm.stored = storedMaybe
+	}
+	effect.left++
+	tm.effect = effect
+	if tm.state != timerGone {
+		t.arm(tm)
+	}
+	t.p.after(t.p.cfg.FlushInterval, func() { t.put(tm) })
+}
+
+func (t *timers) arm(tm *timer) {
+	tm.state = timerArmed
+	t.armed++
+	if !t.replaying {
+		heap.Push(&t.due, tm)
+	}
+}
+
+func (t *timers) put(tm *timer) {
+	if tm.effect == nil || tm.stored == storedWriting {
+		return
+	}
+	tm.stored = storedWriting
+	t.p.request(putTimer{tm.Timer})
+}
+
+// putDone takes the outcome of a put.
+func (t *timers) putDone(id TimerID, res WriteResult) {
+	tm := t.byID[id]
+	if tm == nil {
+		return
+	}
+	_, removed := t.removing[id]
+	switch {
+	case res.Outcome == Stored || removed: // once removed it is never put again
+		tm.stored = storedYes
+		t.p.done(tm.effect)
+		tm.effect = nil
+	default:
+		tm.stored = storedMaybe
+		t.p.after(timerPause, func() { t.put(tm) })
+		return
+	}
+	if removed {
+		t.erase(id)
+	}
+}
+
+// remove applies the durable removal of a timer.
+func (t *timers) remove(id TimerID, effect *applying) {
+	tm := t.byID[id]
+	if tm == nil && !t.replaying {
+		t.p.breach("timer %v is removed but was never set", id)
+		return
+	}
+	if t.replaying {
+		t.gone[id] = effect
+	}
+	if tm == nil { // set before the checkpoint: the store has it, or had
+		effect.left++
+		t.removing[id] = effect
+		t.erase(id)
+		return
+	}
+	t.forget(tm)
+	if tm.stored == storedNo {
+		delete(t.byID, id)
+		t.p.done(tm.effect)
+		tm.effect = nil
+		return
+	}
+	effect.left++
+	t.removing[id] = effect
+	if tm.stored == storedWriting {
+		return // putDone goes on
+	}
+	if tm.effect != nil {
+		t.p.done(tm.effect)
+		tm.effect = nil
+	}
+	t.erase(id)
+}
+
+func (t *timers) erase(id TimerID) { t.p.request(deleteTimer{id}) }
+
+// deleted takes the outcome of a removal.
+func (t *timers) deleted(id TimerID, res WriteResult) {
+	effect := t.removing[id]
+	if effect == nil {
+		return
+	}
+	if res.Outcome != Stored {
+		t.p.after(timerPause, func() { t.erase(id) })
+		return
+	}
+	delete(t.removing, id)
+	delete(t.byID, id)
+	t.p.done(effect)
+}
+
+// resume ends replay with the timers that the store holds: the journal's tail
+// goes over them.
+func (t *timers) resume(stored []Timer) {
+	t.replaying = false
+	for i := range stored {
+		id := stored[i].ID
+		if t.gone[id] != nil || t.byID[id] != nil {
+			continue
+		}
+		tm := &timer{Timer: stored[i], stored: storedYes}
+		t.byID[id] = tm
+		t.propose(tm)
+		t.armed++
+		tm.state = timerArmed
+	}
+	t.gone = nil
+	for _, tm := range t.byID {
+		if tm.state == timerArmed {
+			t.due = append(t.due, tm)
+		}
+	}
+	slices.SortFunc(t.due, func(a, b *timer) int { return a.order(b) })
+}
+
+// nextDue is when the next timer fires; ok is false if none is armed.
+func (t *timers) nextDue() (at int64, ok bool) {
+	for len(t.due) > 0 && t.due[0].state != timerArmed {
+		heap.Pop(&t.due)
+	}
+	if len(t.due) == 0 {
+		return 0, false
+	}
+	return t.due[0].DueAt, true
+}
+
+// fire takes the next timer that is due; nil if there is none. The caller
+// puts its removal into a commit.
+func (t *timers) fire(now int64) *timer {
+	at, ok := t.nextDue()
+	if !ok || at > now {
+		return nil
+	}
+	tm := heap.Pop(&t.due).(*timer) //nolint:errcheck,forcetypeassert // only timers are pushed
+	t.forget(tm)
+	return tm
+}
+
+// order is by due time, equal times by id.
+func (tm *timer) order(o *timer) int {
+	return cmp.Or(cmp.Compare(tm.DueAt, o.DueAt), cmp.Compare(tm.ID.Epoch, o.ID.Epoch),
+		cmp.Compare(tm.ID.Commit, o.ID.Commit), cmp.Compare(tm.ID.Index, o.ID.Index))
+}
+
+type timerHeap []*timer
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].order(h[j]) < 0 }
+func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push adds a timer.
+func (h *timerHeap) Push(x any) { *h = append(*h, x.(*timer)) } //nolint:errcheck,forcetypeassert // only timers are pushed
+
+// Pop removes the last element.
+func (h *timerHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return last
+}
