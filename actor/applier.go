@@ -8,9 +8,7 @@ type applying struct {
 	sinks  [2]sinkStart
 }
 
-// sinkStart says where a commit's messages can be in a sink's stream: whoever
-// stored them, they lie behind after, which was known stored before anybody
-// could know of the commit.
+// sinkStart says where a commit's messages can be in a sink's stream.
 type sinkStart struct {
 	used  bool // the commit has messages for the sink
 	after uint64
@@ -58,31 +56,41 @@ func (a *applier) position() uint64 {
 	return a.applied
 }
 
+// durableCommit is a commit and its place in the journal.
+type durableCommit struct {
+	*commit
+	epoch, number, seq uint64
+	// recovered says that an earlier owner may have begun with its effects.
+	recovered bool
+	// sinksAt are sequences behind which its messages lie in the sinks'
+	// streams, whoever stored them: what was stored before its append began.
+	sinksAt [2]uint64
+}
+
 // hand gives a durable commit's effects to those who put them in place.
-// recovered says that an earlier owner may have begun with it.
-func (a *applier) hand(c *commit, epoch, number, seq uint64, recovered bool) {
-	effect := a.begin(number, seq)
+func (a *applier) hand(d *durableCommit) {
+	effect := a.begin(d.number, d.seq)
 	p := a.p
-	for i := range c.sends {
-		p.outbox.add(&c.sends[i], epoch, effect)
+	for i := range d.sends {
+		p.outbox.add(&d.sends[i], d.epoch, effect)
 	}
-	for i := range c.egress {
-		e := &c.egress[i]
+	for i := range d.egress {
+		e := &d.egress[i]
 		p.sinks[sinkEgress].add(SinkMessage{
-			ID:     SinkID{p.cfg.Partition, epoch, number, i},
-			Source: e.source, Trace: e.trace, Time: c.time, Egress: &e.message,
-		}, effect, recovered)
+			ID:     SinkID{p.cfg.Partition, d.epoch, d.number, i},
+			Source: e.source, Trace: e.trace, Time: d.time, Egress: &e.message,
+		}, effect, d)
 	}
-	for i := range c.deadLetters {
-		d := &c.deadLetters[i]
+	for i := range d.deadLetters {
+		l := &d.deadLetters[i]
 		p.sinks[sinkDeadLetters].add(SinkMessage{
-			ID:     SinkID{p.cfg.Partition, epoch, number, i},
-			Source: d.Envelope.Target, Trace: d.Envelope.Trace, Time: c.time, DeadLetter: d,
-		}, effect, recovered)
+			ID:     SinkID{p.cfg.Partition, d.epoch, d.number, i},
+			Source: l.Envelope.Target, Trace: l.Envelope.Trace, Time: d.time, DeadLetter: l,
+		}, effect, d)
 	}
-	for i := range c.invocations {
-		p.states.commit(&c.invocations[i], epoch, effect, recovered)
+	for i := range d.invocations {
+		p.states.commit(&d.invocations[i], d.epoch, effect, d.recovered)
 	}
-	p.timers.commit(c, effect, recovered)
+	p.timers.commit(d.commit, effect, d.recovered)
 	a.done(effect) // its own
 }

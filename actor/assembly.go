@@ -36,8 +36,14 @@ func (p *Partition) assemble() {
 	if !p.advance(c, consumed) {
 		return
 	}
-	epoch := p.writer.epoch
-	p.writer.write(kindCommit, c.encode(), func(seq uint64) { p.committed(c, epoch, number, seq) })
+	d := durableCommit{commit: c, epoch: p.writer.epoch, number: number}
+	for i, s := range p.sinks {
+		d.sinksAt[i] = s.highest
+	}
+	p.writer.write(kindCommit, c.encode(), func(seq uint64) {
+		d.seq = seq
+		p.committed(&d)
+	})
 }
 
 // takeCompleted takes the oldest completions, as many as go into one record
@@ -97,11 +103,11 @@ func (p *Partition) advance(c *commit, consumed map[Source][]inputRef) bool {
 }
 
 // committed is called when a commit is durable: its effects may leave now.
-func (p *Partition) committed(c *commit, epoch, number, seq uint64) {
+func (p *Partition) committed(d *durableCommit) {
 	p.stats.Commits++
 	for _, n := range p.sources {
 		n.settle()
 	}
-	p.applier.hand(c, epoch, number, seq, false)
+	p.applier.hand(d)
 	p.checkpointLater()
 }

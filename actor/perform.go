@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/rs/zerolog"
+
+	"github.com/jetfn/jetfn/internal/faultpoint"
 )
 
 // perform carries out what the state machine asked for, in order.
@@ -13,13 +15,17 @@ func (p *Processor) perform(ctx context.Context) {
 		switch r := r.(type) {
 		case appendRecord:
 			p.ports.Journal.Append(r.data, r.after, func(res WriteResult) {
+				faultpoint.Hit("after-append")
 				p.post(func(part *Partition) { part.writer.appended(res) })
 			})
 		case publishSend:
+			faultpoint.Hit("before-sends")
 			p.ports.Outbox.Publish(r.send, func(res WriteResult) {
+				faultpoint.Hit("between-sends")
 				p.post(func(part *Partition) { part.outbox.sent(r.send.To, r.send.Number, res) })
 			})
 		case sinkPublish:
+			faultpoint.Hit("before-egress")
 			p.sink(r.sink).Publish(r.message, r.mark, func(res WriteResult) {
 				p.post(func(part *Partition) { part.sinks[r.sink].stored(r.message.ID, res) })
 			})
@@ -28,6 +34,7 @@ func (p *Processor) perform(ctx context.Context) {
 				p.post(func(part *Partition) { part.sinks[r.sink].marked(res) })
 			})
 		case writeState:
+			faultpoint.Hit("before-state")
 			p.ports.State.Write(r.target, r.record, r.revision, func(res WriteResult) {
 				p.post(func(part *Partition) { part.states.written(r.target, res) })
 			})

@@ -255,7 +255,11 @@ func (r *recovery) apply(rec *record, seq uint64, body []byte) {
 		r.fold(c)
 	}
 	if !p.stopped() {
-		p.applier.hand(c, rec.epoch, rec.commit, seq, true)
+		d := durableCommit{commit: c, epoch: rec.epoch, number: rec.commit, seq: seq, recovered: true}
+		for i, s := range p.sinks {
+			d.sinksAt[i] = s.from
+		}
+		p.applier.hand(&d)
 	}
 }
 

@@ -67,19 +67,12 @@ func (s *sink) restore(pos sinkPosition) {
 	s.used, s.from, s.highest = pos.used, pos.seq, pos.seq
 }
 
-// add queues a message of a durable commit. recovered says that an earlier
-// owner may have stored it.
-func (s *sink) add(m SinkMessage, effect *applying, recovered bool) {
+// add queues a message of a durable commit.
+func (s *sink) add(m SinkMessage, effect *applying, d *durableCommit) {
 	s.used = true
 	effect.left++
-	start := &effect.sinks[s.index]
-	switch {
-	case recovered:
-		*start = sinkStart{used: true, after: s.from}
-	case !start.used:
-		*start = sinkStart{used: true, after: s.highest}
-	}
-	s.queue = append(s.queue, &sinkItem{message: m, effect: effect, sent: recovered})
+	effect.sinks[s.index] = sinkStart{used: true, after: d.sinksAt[s.index]}
+	s.queue = append(s.queue, &sinkItem{message: m, effect: effect, sent: d.recovered})
 	fencing := s.phase == sinkMarking || s.phase == sinkScanning || s.phase == sinkOpen
 	if fencing && effect.number <= s.unsafe {
 		s.phase, s.foreign = sinkTrouble, true
