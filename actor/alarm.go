@@ -31,7 +31,7 @@ func (a *alarms) next() (at int64, ok bool) {
 // goOff runs what is due, in order.
 func (a *alarms) goOff(now int64) {
 	for len(a.heap) > 0 && a.heap[0].at <= now {
-		heap.Pop(&a.heap).(alarm).do() //nolint:errcheck,forcetypeassert // only alarms are pushed
+		heap.Pop(&a.heap).(alarm).do()
 	}
 }
 
@@ -46,7 +46,7 @@ func (h alarmHeap) Less(i, j int) bool {
 func (h alarmHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
 // Push adds an alarm.
-func (h *alarmHeap) Push(x any) { *h = append(*h, x.(alarm)) } //nolint:errcheck,forcetypeassert // only alarms are pushed
+func (h *alarmHeap) Push(x any) { *h = append(*h, x.(alarm)) }
 
 // Pop removes the last element.
 func (h *alarmHeap) Pop() any {

@@ -2,7 +2,6 @@ package actor
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -77,13 +76,13 @@ type Mutation struct {
 type FailureKind uint8
 
 const (
-	// Answered: the function was reached, or may have been, and failed. It is
-	// retried within the policy's attempts and budget. The zero value.
+	// Answered means that the function was reached, or may have been, and
+	// failed. It is retried within the policy's attempts and budget.
 	Answered FailureKind = iota
-	// Unreachable: the function surely did not run. It is retried for ever
-	// and counts nowhere.
+	// Unreachable means that the function surely did not run. It is retried
+	// for ever and counts nowhere.
 	Unreachable
-	// Final: a retry can't help.
+	// Final means that a retry can't help.
 	Final
 )
 
@@ -111,7 +110,7 @@ type InvokeError struct {
 
 func (e *InvokeError) Error() string {
 	if e.Err == nil {
-		return fmt.Sprintf("invoke: %s", e.Reason)
+		return "invoke: " + e.Reason
 	}
 	return e.Err.Error()
 }

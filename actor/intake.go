@@ -241,7 +241,7 @@ func (h refHeap) Less(i, j int) bool { return h[i].compare(h[j]) < 0 }
 func (h refHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push adds an inputRef.
-func (h *refHeap) Push(x any) { *h = append(*h, x.(inputRef)) } //nolint:errcheck,forcetypeassert // only refs are pushed
+func (h *refHeap) Push(x any) { *h = append(*h, x.(inputRef)) }
 
 // Pop removes the last element.
 func (h *refHeap) Pop() any {

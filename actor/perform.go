@@ -75,7 +75,7 @@ func (p *Processor) sink(i sinkIndex) Sink {
 func (p *Processor) read(ctx context.Context, r Request) {
 	p.workers.Go(func() error {
 		if p.reads.Acquire(ctx, 1) != nil {
-			return nil //nolint:nilerr // the processor is ending
+			return nil // the processor is ending
 		}
 		defer p.reads.Release(1)
 		if ev := p.blocking(ctx, r); ev != nil && ctx.Err() == nil {

@@ -20,15 +20,15 @@ var ErrNotFound = errors.New("not found")
 type Outcome uint8
 
 const (
-	// Stored: it is stored, at the sequence given.
+	// Stored means at the sequence given.
 	Stored Outcome = iota
-	// Rejected: it is surely not stored, since the expected sequence was not
+	// Rejected means surely not stored, since the expected sequence was not
 	// the last one, which is given if the server told it.
 	Rejected
-	// Refused: it is surely not stored for another reason, such as a full
+	// Refused means surely not stored for another reason, such as a full
 	// stream.
 	Refused
-	// Unknown: it may be stored, now or later.
+	// Unknown means that it may be stored, now or later.
 	Unknown
 )
 
@@ -41,7 +41,7 @@ type WriteResult struct {
 	Err error // set unless Stored
 }
 
-// Stored record of a log.
+// Entry is a stored record of a log.
 type Entry struct {
 	Seq  uint64
 	Data []byte

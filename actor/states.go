@@ -101,7 +101,7 @@ func (s *states) rest(e *entry) {
 	}
 	e.at = s.idle.PushBack(e)
 	for s.idle.Len() > s.p.cfg.CachedStates {
-		oldest := s.idle.Remove(s.idle.Front()).(*entry) //nolint:errcheck,forcetypeassert // only entries are in it
+		oldest := s.idle.Remove(s.idle.Front()).(*entry)
 		oldest.at = nil
 		delete(s.entries, oldest.addr)
 	}

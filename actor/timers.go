@@ -253,7 +253,7 @@ func (t *timers) fire(now int64) *timer {
 	if !ok || at > now {
 		return nil
 	}
-	tm := heap.Pop(&t.due).(*timer) //nolint:errcheck,forcetypeassert // only timers are pushed
+	tm := heap.Pop(&t.due).(*timer)
 	t.forget(tm)
 	return tm
 }
@@ -271,7 +271,7 @@ func (h timerHeap) Less(i, j int) bool { return h[i].order(h[j]) < 0 }
 func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push adds a timer.
-func (h *timerHeap) Push(x any) { *h = append(*h, x.(*timer)) } //nolint:errcheck,forcetypeassert // only timers are pushed
+func (h *timerHeap) Push(x any) { *h = append(*h, x.(*timer)) }
 
 // Pop removes the last element.
 func (h *timerHeap) Pop() any {

@@ -63,7 +63,7 @@ func (w *fieldWriter) message(num protowire.Number, fill func(*fieldWriter)) {
 // field is one decoded field: v holds varints and fixed numbers, data the
 // bytes of length-delimited ones, which alias the input.
 type field struct {
-	num  protowire.Number
+	num  int
 	v    uint64
 	data []byte
 }
@@ -81,7 +81,7 @@ func readFields(b []byte, each func(f *field) error) error {
 			return errTruncated
 		}
 		b = b[n:]
-		f := field{num: num}
+		f := field{num: int(num)}
 		switch typ {
 		case protowire.VarintType:
 			f.v, n = protowire.ConsumeVarint(b)

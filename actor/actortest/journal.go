@@ -33,6 +33,7 @@ func appendTo(t *testing.T, j actor.Journal, data string, after uint64) actor.Wr
 }
 
 func emptyJournal(t *testing.T, j actor.Journal) {
+	t.Helper()
 	if e, err := j.Last(t.Context()); !errors.Is(err, actor.ErrNotFound) {
 		t.Errorf("Last of an empty journal = %v, %v, want ErrNotFound", e, err)
 	}
@@ -48,6 +49,7 @@ func emptyJournal(t *testing.T, j actor.Journal) {
 }
 
 func appendFollows(t *testing.T, j actor.Journal) {
+	t.Helper()
 	one := wantStored(t, "first Append", appendTo(t, j, "one", 0))
 	wantRejected(t, "Append to a journal believed empty", appendTo(t, j, "other", 0), one)
 	two := wantStored(t, "second Append", appendTo(t, j, "two", one))
@@ -64,6 +66,7 @@ func appendFollows(t *testing.T, j actor.Journal) {
 }
 
 func readsInOrder(t *testing.T, j actor.Journal) {
+	t.Helper()
 	var want []actor.Entry
 	after := uint64(0)
 	for i := range 20 {
@@ -95,6 +98,7 @@ func readJournal(t *testing.T, j actor.Journal) []actor.Entry {
 }
 
 func pipelinedAppend(t *testing.T, j actor.Journal) {
+	t.Helper()
 	one := wantStored(t, "Append", appendTo(t, j, "one", 0))
 	results := AwaitAll(t, 3, func(i int, done func(actor.WriteResult)) {
 		j.Append([]byte{byte(i)}, one, done)
@@ -106,6 +110,7 @@ func pipelinedAppend(t *testing.T, j actor.Journal) {
 }
 
 func purgeKeepsLast(t *testing.T, j actor.Journal) {
+	t.Helper()
 	one := wantStored(t, "Append", appendTo(t, j, "one", 0))
 	two := wantStored(t, "Append", appendTo(t, j, "two", one))
 	if err := j.Purge(t.Context(), two+100); err != nil {
@@ -117,6 +122,7 @@ func purgeKeepsLast(t *testing.T, j actor.Journal) {
 }
 
 func largestRecord(t *testing.T, j actor.Journal) {
+	t.Helper()
 	data := bytes.Repeat([]byte{'x'}, j.MaxRecord())
 	r := Await(t, func(done func(actor.WriteResult)) { j.Append(data, 0, done) })
 	wantStored(t, "Append of MaxRecord bytes", r)

@@ -27,9 +27,9 @@ func TestMailbox(t *testing.T, open func(t *testing.T) func(partition int) actor
 	}
 }
 
-func outbound(from, to int, number uint64) actor.OutboundSend {
+func outbound(to int, number uint64) actor.OutboundSend {
 	return actor.OutboundSend{
-		From: from, To: to, Number: number, Epoch: 2, Commit: 40 + number,
+		From: 1, To: to, Number: number, Epoch: 2, Commit: 40 + number,
 		Envelope: actor.Envelope{
 			Target: address(fmt.Sprintf("target %d", number)), Caller: address("caller/x"),
 			Value: actor.Value{Type: "a/b", Data: []byte{1, 0, 255}},
@@ -44,7 +44,8 @@ func publish(t *testing.T, o actor.Outbox, s actor.OutboundSend) uint64 {
 }
 
 func sendDelivered(t *testing.T, open func(int) actor.Ports) {
-	send := outbound(1, 3, 7)
+	t.Helper()
+	send := outbound(3, 7)
 	seq := publish(t, open(1).Outbox, send)
 	d, err := open(3).Inbox.Fetch(t.Context(), actor.SourceMailbox, seq)
 	if err != nil {
@@ -61,9 +62,10 @@ func sendDelivered(t *testing.T, open func(int) actor.Ports) {
 }
 
 func sendsInOrder(t *testing.T, open func(int) actor.Ports) {
+	t.Helper()
 	o := open(1).Outbox
 	results := AwaitAll(t, 500, func(i int, done func(actor.WriteResult)) {
-		o.Publish(outbound(1, i%4, uint64(i+1)), done) //nolint:gosec // small
+		o.Publish(outbound(i%4, uint64(i+1)), done) //nolint:gosec // small
 	})
 	last := uint64(0)
 	for i, r := range results {
@@ -76,6 +78,7 @@ func sendsInOrder(t *testing.T, open func(int) actor.Ports) {
 }
 
 func missingMessage(t *testing.T, open func(int) actor.Ports) {
+	t.Helper()
 	for _, source := range []actor.Source{actor.SourceMailbox, actor.SourceIngress} {
 		if d, err := open(1).Inbox.Fetch(t.Context(), source, 99); !errors.Is(err, actor.ErrNotFound) {
 			t.Errorf("Fetch(%s, 99) = %v, %v, want ErrNotFound", source, d, err)
@@ -87,10 +90,11 @@ func missingMessage(t *testing.T, open func(int) actor.Ports) {
 }
 
 func trimOwn(t *testing.T, open func(int) actor.Ports) {
+	t.Helper()
 	o := open(1).Outbox
 	var seqs []uint64
 	for i, to := range []int{0, 2, 0, 2, 0} {
-		seqs = append(seqs, publish(t, o, outbound(1, to, uint64(i+1)))) //nolint:gosec // small
+		seqs = append(seqs, publish(t, o, outbound(to, uint64(i+1)))) //nolint:gosec // small
 	}
 	if err := open(2).Inbox.Trim(t.Context(), actor.SourceMailbox, seqs[3]); err != nil {
 		t.Fatalf("Trim = %v", err)
@@ -105,9 +109,10 @@ func trimOwn(t *testing.T, open func(int) actor.Ports) {
 }
 
 func identicalSends(t *testing.T, open func(int) actor.Ports) {
+	t.Helper()
 	o := open(1).Outbox
-	one := publish(t, o, outbound(1, 2, 1))
-	two := publish(t, o, outbound(1, 2, 1))
+	one := publish(t, o, outbound(2, 1))
+	two := publish(t, o, outbound(2, 1))
 	if two <= one {
 		t.Errorf("the second copy is at %d, want above %d", two, one)
 	}

@@ -55,6 +55,7 @@ func mark(t *testing.T, s actor.Sink, body string, after uint64) actor.WriteResu
 }
 
 func noMarker(t *testing.T, open func(int) actor.Sink, message func(actor.SinkID) actor.SinkMessage) {
+	t.Helper()
 	s := open(1)
 	if m, err := s.LastMark(t.Context()); !errors.Is(err, actor.ErrNotFound) {
 		t.Errorf("LastMark = %v, %v, want ErrNotFound", m, err)
@@ -64,6 +65,7 @@ func noMarker(t *testing.T, open func(int) actor.Sink, message func(actor.SinkID
 }
 
 func markerFollows(t *testing.T, open func(int) actor.Sink, _ func(actor.SinkID) actor.SinkMessage) {
+	t.Helper()
 	s := open(1)
 	one := wantStored(t, "first Mark", mark(t, s, "one", 0))
 	wantRejected(t, "Mark of one who saw none", mark(t, s, "other", 0), one)
@@ -77,6 +79,7 @@ func markerFollows(t *testing.T, open func(int) actor.Sink, _ func(actor.SinkID)
 }
 
 func markerFences(t *testing.T, open func(int) actor.Sink, message func(actor.SinkID) actor.SinkMessage) {
+	t.Helper()
 	s := open(1)
 	one := wantStored(t, "Mark", mark(t, s, "old owner", 0))
 	stale := func(base, n int) []actor.WriteResult {
@@ -96,6 +99,7 @@ func markerFences(t *testing.T, open func(int) actor.Sink, message func(actor.Si
 }
 
 func markersIndependent(t *testing.T, open func(int) actor.Sink, message func(actor.SinkID) actor.SinkMessage) {
+	t.Helper()
 	one, two := open(1), open(2)
 	mark1 := wantStored(t, "Mark of partition 1", mark(t, one, "one", 0))
 	wantStored(t, "Mark of partition 2", mark(t, two, "two", 0))
@@ -104,6 +108,7 @@ func markersIndependent(t *testing.T, open func(int) actor.Sink, message func(ac
 }
 
 func scanFinds(t *testing.T, open func(int) actor.Sink, message func(actor.SinkID) actor.SinkMessage) {
+	t.Helper()
 	one, two := open(1), open(2)
 	mark1 := wantStored(t, "Mark", mark(t, one, "", 0))
 	mark2 := wantStored(t, "Mark", mark(t, two, "", 0))
@@ -136,6 +141,7 @@ func scanFinds(t *testing.T, open func(int) actor.Sink, message func(actor.SinkI
 }
 
 func scanBeyond(t *testing.T, open func(int) actor.Sink, _ func(actor.SinkID) actor.SinkMessage) {
+	t.Helper()
 	s := open(1)
 	seq := wantStored(t, "Mark", mark(t, s, "", 0))
 	if ids, err := s.Scan(t.Context(), 0, seq+1); err == nil {

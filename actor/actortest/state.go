@@ -39,8 +39,8 @@ func stateOf(commit uint64, values ...actor.StateValue) actor.StateRecord {
 	return actor.StateRecord{State: s, Epoch: 3, Commit: commit}
 }
 
-func textState(name, text string) actor.StateValue {
-	return actor.StateValue{Name: name, Value: actor.Value{Type: "t/text", Data: []byte(text)}, WrittenAt: 1700000000123}
+func textState(text string) actor.StateValue {
+	return actor.StateValue{Name: "x", Value: actor.Value{Type: "t/text", Data: []byte(text)}, WrittenAt: 1700000000123}
 }
 
 func write(t *testing.T, s actor.StateStore, id string, r actor.StateRecord, revision uint64) actor.WriteResult {
@@ -58,12 +58,14 @@ func load(t *testing.T, s actor.StateStore, id string) actor.LoadedState {
 }
 
 func neverWritten(t *testing.T, s actor.StateStore) {
+	t.Helper()
 	equal(t, "Load", load(t, s, "a"), actor.LoadedState{})
-	wantRejected(t, "Write that expects revision 5", write(t, s, "a", stateOf(1, textState("x", "1")), 5), 0)
+	wantRejected(t, "Write that expects revision 5", write(t, s, "a", stateOf(1, textState("1")), 5), 0)
 	equal(t, "Load after a rejected write", load(t, s, "a"), actor.LoadedState{})
 }
 
 func readsRecord(t *testing.T, s actor.StateStore) {
+	t.Helper()
 	r := stateOf(18446744073709551615,
 		actor.StateValue{Name: "", Value: actor.Value{}},
 		actor.StateValue{Name: "grüße \"<&>\" \n", Value: actor.Value{Type: "no slash", Data: []byte{0, 255, 10}}, WrittenAt: 1, ExpiresAt: 2},
@@ -74,7 +76,8 @@ func readsRecord(t *testing.T, s actor.StateStore) {
 }
 
 func writeExpects(t *testing.T, s actor.StateStore) {
-	one, two := stateOf(1, textState("x", "1")), stateOf(2, textState("x", "2"))
+	t.Helper()
+	one, two := stateOf(1, textState("1")), stateOf(2, textState("2"))
 	rev1 := wantStored(t, "first Write", write(t, s, "a", one, 0))
 	wantRejected(t, "Write of one who saw nothing", write(t, s, "a", two, 0), rev1)
 	rev2 := wantStored(t, "second Write", write(t, s, "a", two, rev1))
@@ -83,17 +86,19 @@ func writeExpects(t *testing.T, s actor.StateStore) {
 }
 
 func removalMarker(t *testing.T, s actor.StateStore) {
-	rev1 := wantStored(t, "Write", write(t, s, "a", stateOf(1, textState("x", "1")), 0))
+	t.Helper()
+	rev1 := wantStored(t, "Write", write(t, s, "a", stateOf(1, textState("1")), 0))
 	removed := stateOf(2)
 	rev2 := wantStored(t, "removal", write(t, s, "a", removed, rev1))
 	equal(t, "Load", load(t, s, "a"), actor.LoadedState{Record: &removed, Revision: rev2})
-	wantRejected(t, "Write of one who saw nothing", write(t, s, "a", stateOf(1, textState("x", "1")), 0), rev2)
-	again := stateOf(3, textState("x", "3"))
+	wantRejected(t, "Write of one who saw nothing", write(t, s, "a", stateOf(1, textState("1")), 0), rev2)
+	again := stateOf(3, textState("3"))
 	rev3 := wantStored(t, "Write after the removal", write(t, s, "a", again, rev2))
 	equal(t, "Load after it", load(t, s, "a"), actor.LoadedState{Record: &again, Revision: rev3})
 }
 
 func largestState(t *testing.T, s actor.StateStore) {
+	t.Helper()
 	v := actor.StateValue{Name: "x", Value: actor.Value{Type: "t", Data: nil}}
 	v.Value.Data = bytes.Repeat([]byte{0xFF}, s.MaxState()-2)
 	r := stateOf(1, v)
@@ -104,9 +109,10 @@ func largestState(t *testing.T, s actor.StateStore) {
 }
 
 func alikeAddresses(t *testing.T, s actor.StateStore) {
+	t.Helper()
 	ids := []string{"a", "A", "a.", "a ", "a=", "a=2E", "*", ">", "ä"}
 	for i, id := range ids {
-		wantStored(t, "Write", write(t, s, id, stateOf(uint64(i+1), textState("x", id)), 0)) //nolint:gosec // small
+		wantStored(t, "Write", write(t, s, id, stateOf(uint64(i+1), textState(id)), 0)) //nolint:gosec // small
 	}
 	for i, id := range ids {
 		loaded := load(t, s, id)
@@ -117,9 +123,10 @@ func alikeAddresses(t *testing.T, s actor.StateStore) {
 }
 
 func pipelinedWrites(t *testing.T, s actor.StateStore) {
+	t.Helper()
 	const n = 200
 	results := AwaitAll(t, n, func(i int, done func(actor.WriteResult)) {
-		s.Write(address(string(rune('a'+i%26))+string(rune('a'+i/26))), stateOf(1, textState("x", "1")), 0, done)
+		s.Write(address(string(rune('a'+i%26))+string(rune('a'+i/26))), stateOf(1, textState("1")), 0, done)
 	})
 	for _, r := range results {
 		wantStored(t, "pipelined Write", r)

@@ -68,6 +68,7 @@ func wantTimers(t *testing.T, s actor.TimerStore, want ...actor.Timer) {
 }
 
 func readsTimers(t *testing.T, open func(int) actor.TimerStore) {
+	t.Helper()
 	s := open(1)
 	wantTimers(t, s)
 	plain := actor.Timer{ID: actor.TimerID{Epoch: 1, Commit: 1}, DueAt: 0, Envelope: actor.Envelope{Target: address("x")}}
@@ -79,6 +80,7 @@ func readsTimers(t *testing.T, open func(int) actor.TimerStore) {
 }
 
 func latePut(t *testing.T, open func(int) actor.TimerStore) {
+	t.Helper()
 	s := open(1)
 	put(t, s, timer(1, 0))
 	remove(t, s, timer(1, 0).ID)
@@ -87,6 +89,7 @@ func latePut(t *testing.T, open func(int) actor.TimerStore) {
 }
 
 func deleteFirst(t *testing.T, open func(int) actor.TimerStore) {
+	t.Helper()
 	s := open(1)
 	remove(t, s, timer(1, 0).ID)
 	remove(t, s, timer(1, 0).ID)
@@ -95,6 +98,7 @@ func deleteFirst(t *testing.T, open func(int) actor.TimerStore) {
 }
 
 func putTwice(t *testing.T, open func(int) actor.TimerStore) {
+	t.Helper()
 	s := open(1)
 	put(t, s, timer(1, 0))
 	other := timer(1, 0)
@@ -104,6 +108,7 @@ func putTwice(t *testing.T, open func(int) actor.TimerStore) {
 }
 
 func ownTimers(t *testing.T, open func(int) actor.TimerStore) {
+	t.Helper()
 	one, eleven := open(1), open(11)
 	put(t, one, timer(1, 0))
 	put(t, eleven, timer(2, 0))
@@ -112,6 +117,7 @@ func ownTimers(t *testing.T, open func(int) actor.TimerStore) {
 }
 
 func manyTimers(t *testing.T, open func(int) actor.TimerStore) {
+	t.Helper()
 	const n = 300
 	s := open(1)
 	AwaitAll(t, n, func(i int, done func(actor.WriteResult)) { s.Put(timer(1, i), done) })
