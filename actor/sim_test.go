@@ -158,7 +158,7 @@ func (w *world) check(expect map[string]int) {
 	}
 }
 
-const simSeeds = 150
+const simSeeds = 100
 
 func TestEveryMessageCountsOnceUnderChaos(t *testing.T) {
 	t.Parallel()

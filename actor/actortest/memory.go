@@ -88,7 +88,7 @@ func (m *Memory) Feed(ctx context.Context, source actor.Source, start uint64, de
 		r, _ := e.item.(routed)
 		if err := deliver(ctx, r.partition, r.delivery); err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // the end of ctx is the normal end
 			}
 			return err
 		}

@@ -1,0 +1,76 @@
+package actor
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestCallsKeepTheirLimits(t *testing.T) {
+	t.Parallel()
+	c := NewCalls(3)
+	granted := map[string]int{}
+	ask := func(endpoint string, limit int) { c.acquire(endpoint, limit, func() { granted[endpoint]++ }) }
+	for range 5 {
+		ask("single", 1)
+	}
+	for range 5 {
+		ask("many", 0)
+	}
+	if granted["single"] != 1 || granted["many"] != 2 {
+		t.Fatalf("granted = %v, want one of the endpoint's limit and three in all", granted)
+	}
+	c.release("many", nil)
+	if granted["many"] != 3 || granted["single"] != 1 {
+		t.Errorf("after a release: granted = %v, want the place taken by the endpoint that may", granted)
+	}
+	for range 2 {
+		c.release("many", nil)
+	}
+	c.release("single", nil)
+	if granted["single"] != 2 {
+		t.Errorf("granted = %v, want the next call of the single one", granted)
+	}
+}
+
+func TestBreakerProbesAnUnreachableEndpointOneCallAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := NewCalls(100)
+		down := &InvokeError{Kind: Unreachable}
+		calls := make(chan string, 1000)
+		ask := func(endpoint string) { c.acquire(endpoint, 0, func() { calls <- endpoint }) }
+		for range 10 {
+			ask("down")
+		}
+		began := time.Now()
+		probes := 0
+		for time.Since(began) < time.Minute {
+			select {
+			case <-calls:
+				probes++
+				ask("down")
+				c.release("down", down)
+			case <-time.After(10 * time.Second):
+				t.Fatal("no probe for ten seconds")
+			}
+		}
+		if probes > 80 {
+			t.Errorf("calls to an unreachable endpoint in a minute = %d, want probes some seconds apart", probes)
+		}
+		ask("up")
+		for got := ""; got != "up"; got = <-calls {
+		}
+		c.release("up", nil)
+		// Reachable again: everything that waits goes.
+		for len(calls) > 0 {
+			<-calls
+		}
+		time.Sleep(5 * time.Second)
+		<-calls
+		c.release("down", nil)
+		if len(calls) < 5 {
+			t.Errorf("calls granted after a success = %d, want those that waited", len(calls))
+		}
+	})
+}
