@@ -41,6 +41,7 @@ type entry struct {
 
 	overlay []overlay // replayed commits, until the record is loaded
 
+	base     uint64 // commit of the record that was loaded
 	revision uint64 // of the stored record
 	stored   uint64 // commit of the stored record
 	absent   bool   // the stored record is none, or a removal
@@ -165,7 +166,7 @@ func (s *states) load(e *entry, l LoadedState) {
 			s.p.doubt("the state of %s holds commit %d, the journal ends at %d", e.addr, r.Commit, s.p.writer.commit)
 			return
 		}
-		e.durable, e.stored, e.commit, e.epoch = r.State, r.Commit, r.Commit, r.Epoch
+		e.durable, e.base, e.stored, e.commit, e.epoch = r.State, r.Commit, r.Commit, r.Commit, r.Epoch
 		e.absent = len(r.State) == 0
 	}
 	e.loaded = true
@@ -222,7 +223,7 @@ func (s *states) commit(v *invocation, epoch uint64, effect *applying, recovered
 			s.whenLoaded(e, func() {})
 		}
 		return
-	case recovered && effect.number <= e.commit: // K4
+	case recovered && effect.number <= e.base: // K4
 		s.p.done(effect)
 		return
 	case !recovered:

@@ -13,17 +13,20 @@ import (
 // with messages that are delayed, reordered, lost and repeated, owners that
 // die or go on as zombies, all from one seed and in virtual time.
 type world struct {
-	verbose bool
-	errs    []string
-	rnd     *rand.Rand
-	now     int64
-	queue   worldQueue
-	order   uint64
-	parts   int
-	chaos   bool
-	loss    int // per cent
-	owners  []*owner
-	log     []string
+	verbose            bool
+	errs               []string
+	rnd                *rand.Rand
+	now                int64
+	queue              worldQueue
+	order              uint64
+	parts              int
+	chaos              bool
+	loss               int // per cent
+	maxRecord, maxPack int
+	maxBatch           int
+	slow               int // most milliseconds that an append is held up
+	owners             []*owner
+	log                []string
 
 	journals []*memLog
 	mailbox  []mailEntry
@@ -159,7 +162,7 @@ type owner struct {
 
 func (w *world) spawn(part int) *owner {
 	cfg := Config{
-		Partition: part, Partitions: w.parts, Incarnation: w.rnd.Uint64() | 1, MaxRecord: 600, MaxPack: 400, MaxMessage: 4000,
+		Partition: part, Partitions: w.parts, Incarnation: w.rnd.Uint64() | 1, MaxRecord: w.maxRecord, MaxPack: w.maxPack, MaxMessage: 4000,
 		FlushInterval: 20, CheckpointInterval: 60, ResidentInputs: 8, CachedStates: 2, MaxUnapplied: 16, SinkWindow: 4, DedupWindow: 1, EgressLimited: true,
 	}.WithDefaults()
 	o := &owner{w: w, part: part, p: NewPartition(&cfg, w)}
@@ -306,19 +309,9 @@ func (w *world) perform(o *owner, r Request) {
 			return func(p *Partition) { p.gotNext(Entry{}, ErrNotFound) }
 		})
 	case appendRecord:
-		w.write(o, func() WriteResult {
-			last := uint64(0)
-			if len(j.entries) > 0 {
-				last = j.entries[len(j.entries)-1].Seq
-			}
-			if last != r.after {
-				return WriteResult{Outcome: Rejected, Seq: last, Err: errors.New("wrong last")}
-			}
-			j.last += 1 + w.rnd.Uint64N(3)
-			j.entries = append(j.entries, Entry{j.last, r.data})
-			w.ghost(o.part, j, r.data)
-			return WriteResult{Seq: j.last}
-		}, func(p *Partition, res WriteResult) { p.writer.appended(res) })
+		slow := int64(w.slow) // so that several invocations share a commit
+		w.at(w.rnd.Int64N(slow+1), func() { w.append(o, j, r) })
+
 	case purgeJournal:
 		w.at(w.delay(), func() {
 			if last := j.entries[len(j.entries)-1].Seq; r.before > last {
@@ -358,6 +351,22 @@ func (w *world) perform(o *owner, r Request) {
 	default:
 		w.performStores(o, r)
 	}
+}
+
+func (w *world) append(o *owner, j *memLog, r appendRecord) {
+	w.write(o, func() WriteResult {
+		last := uint64(0)
+		if len(j.entries) > 0 {
+			last = j.entries[len(j.entries)-1].Seq
+		}
+		if last != r.after {
+			return WriteResult{Outcome: Rejected, Seq: last, Err: errors.New("wrong last")}
+		}
+		j.last += 1 + w.rnd.Uint64N(3)
+		j.entries = append(j.entries, Entry{j.last, r.data})
+		w.ghost(o.part, j, r.data)
+		return WriteResult{Seq: j.last}
+	}, func(p *Partition, res WriteResult) { p.writer.appended(res) })
 }
 
 func (w *world) post(s OutboundSend) uint64 {
