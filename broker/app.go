@@ -1,0 +1,175 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/jspub"
+)
+
+const (
+	defaultPartitions = 64
+	maxPartitions     = 4096
+	defaultLeaseTTL   = 5 * time.Second
+	defaultMaxAge     = 7 * 24 * time.Hour
+)
+
+// Targets says what an ingress feeds: the function types, and the value type
+// of its records, empty if each message says its own. False means that no such
+// ingress is declared. The order of the targets must not change while records
+// of the ingress are unprocessed.
+type Targets func(ingress actor.TypeName) (types []actor.TypeName, valueType string, ok bool)
+
+// Config of an application. Zero fields mean the defaults.
+type Config struct {
+	App        string // lower-case letters, digits, - and _
+	Partitions int    // only at creation, default 64; zero takes what is there
+	Replicas   int    // default 1
+	SyncAlways bool   // how the server was told to sync; for those who ask
+	// EgressMaxAge bounds the egress, ingress and dead-letter streams, and
+	// EgressMaxBytes the egress stream, which then refuses messages when it is
+	// full. The defaults are 7 days and no limit.
+	EgressMaxAge   time.Duration
+	EgressMaxBytes int64
+	// EgressPrefix replaces "<app>.egress.<ns>.<name>" as the subject of an
+	// egress. A name of "*" stands for a whole namespace, whose prefix is
+	// followed by the egress' name.
+	EgressPrefix map[actor.TypeName]string
+	// Targets is asked when an ingress record is read again (Inbox.Fetch), and
+	// by a Feed that gets none of its own. Without it no ingress is declared.
+	Targets  Targets
+	LeaseTTL time.Duration // default 5 seconds
+	// PublishTimeout is how long a write waits until its outcome counts as
+	// unknown. The default is 5 seconds.
+	PublishTimeout time.Duration
+	Log            zerolog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Replicas == 0 {
+		c.Replicas = 1
+	}
+	if c.EgressMaxAge == 0 {
+		c.EgressMaxAge = defaultMaxAge
+	}
+	if c.LeaseTTL == 0 {
+		c.LeaseTTL = defaultLeaseTTL
+	}
+	if c.Targets == nil {
+		c.Targets = func(actor.TypeName) ([]actor.TypeName, string, bool) { return nil, "", false }
+	}
+	return c
+}
+
+func (c Config) check() error {
+	if err := checkApp(c.App); err != nil {
+		return err
+	}
+	if c.Partitions < 0 || c.Partitions > maxPartitions {
+		return fmt.Errorf("%d partitions are not possible; choose 1 to %d", c.Partitions, maxPartitions)
+	}
+	for id, prefix := range c.EgressPrefix {
+		if err := checkPrefix(prefix); err != nil {
+			return fmt.Errorf("egress %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// App is an application's streams and buckets.
+type App struct {
+	cfg      Config
+	names    names
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	pub      *jspub.Publisher
+	creation creation
+	streams  streams
+
+	egressScan *scanner
+	dlqScan    *scanner
+	fed        atomic.Pointer[Targets] // what the ingress feed uses
+
+	mu   sync.Mutex
+	pops map[string]jetstream.Consumer // by subject
+}
+
+// Open creates the application's streams and buckets, or verifies them.
+// Close the App when done; nc stays open.
+func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*App, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("open application: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
+	}
+	a := &App{cfg: cfg, names: names{cfg.App}, nc: nc, js: js, pops: map[string]jetstream.Consumer{}}
+	if err := a.open(ctx); err != nil {
+		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
+	}
+	if a.pub, err = jspub.New(nc, cfg.PublishTimeout); err != nil {
+		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
+	}
+	a.egressScan = newScanner(a, a.streams.egress)
+	a.dlqScan = newScanner(a, a.streams.dlq)
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context) error {
+	if err := a.mayPublish(ctx); err != nil {
+		return err
+	}
+	if err := a.openMeta(ctx); err != nil {
+		return err
+	}
+	if err := a.openCreation(ctx); err != nil {
+		return err
+	}
+	return a.openStreams(ctx)
+}
+
+// Close ends what the App does in the background. The outcomes of writes that
+// are under way become unknown. The connection stays open.
+func (a *App) Close() { a.pub.Close() }
+
+// Partitions is the number of partitions, fixed at creation.
+func (a *App) Partitions() int { return a.creation.Partitions }
+
+// Incarnation identifies this creation of the application.
+func (a *App) Incarnation() string { return a.creation.Incarnation }
+
+// Ports returns what partition p needs, all but State.
+func (a *App) Ports(p int) actor.Ports {
+	return actor.Ports{
+		Journal: &journal{app: a, partition: p, subject: a.names.journal(p)},
+		Outbox:  &outbox{app: a},
+		Egress: &sink{
+			app: a, partition: p, stream: a.streams.egress, scanner: a.egressScan,
+			markSubject: a.names.egressMark(p),
+		},
+		DeadLetters: &sink{
+			app: a, partition: p, stream: a.streams.dlq, scanner: a.dlqScan,
+			markSubject: a.names.dlqMark(p),
+		},
+		Timers: &timers{app: a, partition: p, subject: bucketSubject(a.names.timersBucket())},
+		Inbox:  &inbox{app: a, partition: p},
+	}
+}
+
+// targets is what the ingress feed was given, else the configuration's.
+func (a *App) targets() Targets {
+	if t := a.fed.Load(); t != nil {
+		return *t
+	}
+	return a.cfg.Targets
+}

@@ -1,0 +1,66 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// inbox reads single deliveries of a partition again, and removes them.
+type inbox struct {
+	app       *App
+	partition int
+}
+
+func (i *inbox) Fetch(ctx context.Context, source actor.Source, seq uint64) (actor.Delivery, error) {
+	stream, err := i.app.sourceStream(source)
+	if err != nil {
+		return actor.Delivery{}, err
+	}
+	m, err := stream.GetMsg(ctx, seq)
+	if err != nil {
+		return actor.Delivery{}, fmt.Errorf("fetch %s message %d: %w", source, seq, notFound(err))
+	}
+	p, d, err := i.app.decode(source, &stored{subject: m.Subject, header: m.Header, data: m.Data, seq: m.Sequence, time: m.Time}, i.app.targets())
+	if err != nil {
+		return actor.Delivery{}, fmt.Errorf("fetch %s message %d: %w", source, seq, err)
+	}
+	if p != i.partition {
+		return actor.Delivery{}, fmt.Errorf("fetch %s message %d: it is partition %d's, not %d's", source, seq, p, i.partition)
+	}
+	return d, nil
+}
+
+func (i *inbox) Trim(ctx context.Context, source actor.Source, before uint64) error {
+	stream, err := i.app.sourceStream(source)
+	if err != nil {
+		return err
+	}
+	if before <= 1 {
+		return nil
+	}
+	filters := i.app.names.mailboxFilters(i.partition)
+	if source == actor.SourceIngress {
+		filters = i.app.names.ingressFilters(i.partition)
+	}
+	for _, filter := range filters {
+		err := stream.Purge(ctx, jetstream.WithPurgeSubject(filter), jetstream.WithPurgeSequence(before))
+		if err != nil {
+			return fmt.Errorf("trim %s of partition %d below %d: %w", source, i.partition, before, err)
+		}
+	}
+	return nil
+}
+
+func (a *App) sourceStream(source actor.Source) (jetstream.Stream, error) {
+	switch source {
+	case actor.SourceMailbox:
+		return a.streams.mailbox, nil
+	case actor.SourceIngress:
+		return a.streams.ingress, nil
+	}
+	return nil, fmt.Errorf("unknown source %q", source)
+}

@@ -1,0 +1,137 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// stored is a message of the mailbox or the ingress stream.
+type stored struct {
+	subject string
+	header  nats.Header
+	data    []byte
+	seq     uint64
+	time    time.Time
+}
+
+// decode makes a delivery of a stored message, and says whose it is. It fails
+// only if a newer jetfn wrote the message; what can't be understood otherwise
+// becomes an input with a Problem.
+func (a *App) decode(source actor.Source, m *stored, targets Targets) (partition int, d actor.Delivery, err error) {
+	d = actor.Delivery{Source: source, Seq: m.seq, Time: m.time.UnixMilli(), Dedup: lookup(m.header, headerMsgID) != ""}
+	if source == actor.SourceIngress {
+		partition = a.decodeIngress(m, targets, &d)
+		return partition, d, nil
+	}
+	partition, err = a.decodeMailbox(m, &d)
+	return partition, d, err
+}
+
+func (a *App) decodeMailbox(m *stored, d *actor.Delivery) (int, error) {
+	s, ok := a.names.parseMailbox(m.subject)
+	switch {
+	case !ok || s.partition >= a.creation.Partitions:
+		d.Inputs = []actor.Input{badAddress(m, actor.Address{}, fmt.Sprintf("subject %q is no address; publish to %s", m.subject, a.names.fnForm()))}
+		return 0, nil
+	case s.internal:
+		return s.partition, a.decodeInternal(m, s, d)
+	}
+	d.Inputs = []actor.Input{a.decodeOutside(m, s)}
+	return s.partition, nil
+}
+
+func (a *App) decodeInternal(m *stored, s mailboxSubject, d *actor.Delivery) error {
+	send, err := decodeSend(m.data)
+	if errors.Is(err, errNewer) {
+		return fmt.Errorf("mailbox message %d: %w", m.seq, err)
+	}
+	if err == nil && (send.from != s.from || s.from >= a.creation.Partitions) {
+		err = fmt.Errorf("internal message says it is from partition %d", send.from)
+	}
+	if err != nil {
+		d.Inputs = []actor.Input{badAddress(m, actor.Address{}, fmt.Sprintf("subject %q is reserved for jetfn, which did not write this: %v; publish to %s", m.subject, err, a.names.fnForm()))}
+		return nil
+	}
+	d.Internal, d.From, d.Number, d.Dedup = true, send.from, send.number, false
+	d.Inputs = make([]actor.Input, len(send.envelopes))
+	for i := range send.envelopes {
+		d.Inputs[i].Envelope = send.envelopes[i]
+	}
+	return nil
+}
+
+func (a *App) decodeOutside(m *stored, s mailboxSubject) actor.Input {
+	target, err := actor.ParseKey(s.key)
+	if err != nil {
+		detail := err.Error()
+		if target.Type.Namespace != "" && target.Check() == nil {
+			detail = fmt.Sprintf("the address in %q is not in canonical form; publish to %s", m.subject, a.names.fn(target))
+		}
+		return badAddress(m, target, detail)
+	}
+	if p := target.Partition(a.creation.Partitions); p != s.partition {
+		return badAddress(m, target, fmt.Sprintf("%s belongs to partition %d, but the message is in partition %d; publish to %s", target, p, s.partition, a.names.fn(target)))
+	}
+	return input(m, target, "")
+}
+
+// decodeIngress makes one input per target of the ingress.
+func (a *App) decodeIngress(m *stored, targets Targets, d *actor.Delivery) int {
+	p, tokens, ok := a.names.parseInbox(m.subject)
+	if !ok || p >= a.creation.Partitions {
+		d.Inputs = []actor.Input{badAddress(m, actor.Address{}, fmt.Sprintf("ingress record on %q has no key, or too many tokens; publish to %s", m.subject, a.names.ingressForm()))}
+		return 0
+	}
+	var parts [3]string
+	for i, t := range tokens {
+		part, err := actor.Unescape(t)
+		if err != nil {
+			d.Inputs = []actor.Input{badAddress(m, actor.Address{}, fmt.Sprintf("ingress record on %q: %v; publish to %s", m.subject, err, a.names.ingressForm()))}
+			return p
+		}
+		parts[i] = part
+	}
+	for i, t := range tokens {
+		if actor.Escape(parts[i]) != t {
+			d.Inputs = []actor.Input{badAddress(m, actor.Address{ID: parts[2]}, fmt.Sprintf("ingress record on %q is not in canonical form; publish to %s", m.subject, a.names.ingress(parts[0], parts[1], parts[2])))}
+			return p
+		}
+	}
+	ingress := actor.TypeName{Namespace: parts[0], Name: parts[1]}
+	types, valueType, declared := targets(ingress)
+	if !declared || len(types) == 0 {
+		d.Inputs = []actor.Input{badAddress(m, actor.Address{ID: parts[2]}, fmt.Sprintf("no module declares the ingress %s, or it has no targets; declare it, or publish to another", ingress))}
+		return p
+	}
+	d.Inputs = make([]actor.Input, len(types))
+	for i, t := range types {
+		d.Inputs[i] = input(m, actor.Address{Type: t, ID: parts[2]}, valueType)
+	}
+	return p
+}
+
+// input makes an input of an outside message. valueType is what the ingress
+// declares, which wins over the message's own word.
+func input(m *stored, target actor.Address, valueType string) actor.Input {
+	in := actor.Input{Envelope: actor.Envelope{Target: target, Trace: traceOf(m.header)}}
+	typ := valueType
+	if typ == "" && len(m.header) > 0 {
+		typ = lookup(m.header, HeaderType)
+	}
+	in.Envelope.Value, in.Problem = actor.ValueFrom(typ, lookup(m.header, headerContentType), m.data)
+	if err := target.Check(); err != nil {
+		in.Problem = &actor.Problem{Reason: actor.ReasonBadAddress, Detail: err.Error()}
+	}
+	return in
+}
+
+func badAddress(m *stored, target actor.Address, detail string) actor.Input {
+	in := input(m, target, "")
+	in.Problem = &actor.Problem{Reason: actor.ReasonBadAddress, Detail: detail}
+	return in
+}

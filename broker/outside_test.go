@@ -1,0 +1,105 @@
+package broker_test
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/actor/actortest"
+	"github.com/jetfn/jetfn/broker"
+	"github.com/jetfn/jetfn/broker/brokertest"
+)
+
+func TestPopTakesEachRecordOnceInOrder(t *testing.T) {
+	t.Parallel()
+	js := brokertest.Start(t)
+	first := brokertest.Open(t, js.Conn(), broker.Config{App: "app"})
+	second := brokertest.Open(t, js.Conn(), broker.Config{App: "app"})
+	out := actor.TypeName{Namespace: "io.statefun.playground", Name: "egress"}
+	if _, ok, err := first.PopEgress(t.Context(), out, "greetings"); ok || err != nil {
+		t.Errorf("PopEgress of nothing = %v, %v, want false", ok, err)
+	}
+	for i := range 6 {
+		publish(t, js, "app.egress.io=2Estatefun=2Eplayground.egress.greetings", strconv.Itoa(i))
+		publish(t, js, "app.egress.io=2Estatefun=2Eplayground.egress.other", "other")
+	}
+	for i := range 6 {
+		app := []*broker.App{first, second}[i%2]
+		data, ok, err := app.PopEgress(t.Context(), out, "greetings")
+		if err != nil || !ok || string(data) != strconv.Itoa(i) {
+			t.Errorf("PopEgress %d = %q, %v, %v", i, data, ok, err)
+		}
+	}
+	if data, ok, err := first.PopEgress(t.Context(), out, "greetings"); ok || err != nil {
+		t.Errorf("PopEgress at the end = %q, %v, %v, want false", data, ok, err)
+	}
+}
+
+func TestPopGoesOnAfterItsConsumerWasDeleted(t *testing.T) {
+	t.Parallel()
+	js := brokertest.Start(t)
+	app := brokertest.Open(t, js.Conn(), broker.Config{App: "app"})
+	out := actor.TypeName{Namespace: "ns", Name: "out"}
+	if _, _, err := app.PopEgress(t.Context(), out, "k"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(t.Context(), "APP_EGRESS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range s.ConsumerNames(t.Context()).Name() {
+		if err := s.DeleteConsumer(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, js, "app.egress.ns.out.k", "x")
+	for try := range 3 {
+		data, ok, err := app.PopEgress(t.Context(), out, "k")
+		if ok && string(data) == "x" {
+			return
+		}
+		t.Logf("try %d: %v, %v", try, ok, err)
+	}
+	t.Error("PopEgress does not recover from a deleted consumer")
+}
+
+func TestTailShowsEgressMessagesButNoMarkers(t *testing.T) {
+	t.Parallel()
+	js := brokertest.Start(t)
+	app := brokertest.Open(t, js.Conn(), broker.Config{App: "app"})
+	publish(t, js, "app.egress.ns.old", "before")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	s := app.Ports(0).Egress
+	mark := mustMark(t, s, 0)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				s.Publish(actortest.Egress(actor.SinkID{Commit: 1, Index: i}), mark, func(actor.WriteResult) {})
+				s.Mark(nil, mark+1000, func(actor.WriteResult) {})
+			}
+		}
+	}()
+	count := 0
+	err := app.TailEgress(ctx, func(subject string, h nats.Header, data []byte) error {
+		if subject != "app.egress.ns.out.key=201" || h.Get("Jetfn-Type") != "a/b" || string(data) != "x" {
+			t.Errorf("tail shows %s %v %q", subject, h, data)
+		}
+		if count++; count == 3 {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil || count < 3 {
+		t.Errorf("TailEgress = %v after %d messages", err, count)
+	}
+}

@@ -1,0 +1,180 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+const (
+	defaultHost       = "127.0.0.1"
+	defaultPort       = 4222
+	defaultMaxPayload = 8 << 20
+	startLimit        = 30 * time.Second
+	insideUser        = "jetfn"
+	outsideUser       = "client"
+)
+
+// ServerConfig describes an embedded server. Zero fields mean the defaults.
+type ServerConfig struct {
+	StoreDir     string
+	Host         string // default 127.0.0.1
+	Port         int    // -1: any free port; zero: 4222
+	SyncAlways   bool
+	SyncInterval time.Duration // without SyncAlways; default is the server's, 2 minutes
+	MaxPayload   int32         // default 8 MiB
+	App          string        // whose internal subjects outsiders may not publish to
+	// DontListen makes a server that only this process can use, for tests.
+	DontListen bool
+	Log        zerolog.Logger
+}
+
+// Server is a NATS server with JetStream inside this process.
+type Server struct {
+	srv      *server.Server
+	password string
+	log      zerolog.Logger
+	failed   chan error
+}
+
+// StartServer starts one. Clients need no credentials and may do all but
+// publish to the internal subjects of the application.
+func StartServer(cfg ServerConfig) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := checkApp(cfg.App); err != nil {
+		return nil, err
+	}
+	if cfg.StoreDir == "" {
+		return nil, errors.New("start NATS server: no directory to store in")
+	}
+	if !cfg.DontListen {
+		if err := checkAddress(cfg.Host, cfg.Port); err != nil {
+			return nil, err
+		}
+	}
+	s := &Server{password: rand.Text(), log: cfg.Log, failed: make(chan error, 1)}
+	log := &serverLog{log: cfg.Log, failed: s.failed}
+	srv, err := server.NewServer(cfg.options(s.password))
+	if err != nil {
+		return nil, fmt.Errorf("start NATS server with its data in %s: %w", cfg.StoreDir, err)
+	}
+	srv.SetLogger(log, false, false)
+	s.srv = srv
+	srv.Start()
+	if err := awaitReady(srv, log, cfg); err != nil {
+		s.Shutdown()
+		return nil, err
+	}
+	return s, nil
+}
+
+// awaitReady returns once clients can connect and JetStream is there.
+func awaitReady(srv *server.Server, log *serverLog, cfg ServerConfig) error {
+	for end := time.Now().Add(startLimit); time.Now().Before(end); {
+		if why := log.died(); why != "" {
+			return fmt.Errorf("start NATS server on %s with its data in %s: %s", cfg.address(), cfg.StoreDir, why)
+		}
+		if srv.ReadyForConnections(50 * time.Millisecond) {
+			if !srv.JetStreamEnabled() {
+				return fmt.Errorf("start NATS server: JetStream did not start in %s; see the log", cfg.StoreDir)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("start NATS server on %s with its data in %s: not ready after %v", cfg.address(), cfg.StoreDir, startLimit)
+}
+
+func (c ServerConfig) withDefaults() ServerConfig {
+	if c.Host == "" {
+		c.Host = defaultHost
+	}
+	if c.Port == 0 {
+		c.Port = defaultPort
+	}
+	if c.MaxPayload == 0 {
+		c.MaxPayload = defaultMaxPayload
+	}
+	return c
+}
+
+func (c ServerConfig) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+func (c ServerConfig) options(password string) *server.Options {
+	outside := &server.Permissions{Publish: &server.SubjectPermission{Deny: names{c.App}.internals()}}
+	return &server.Options{
+		ServerName:             "jetfn-" + c.App,
+		Host:                   c.Host,
+		Port:                   c.Port,
+		DontListen:             c.DontListen,
+		MaxPayload:             c.MaxPayload,
+		JetStream:              true,
+		StoreDir:               c.StoreDir,
+		SyncAlways:             c.SyncAlways,
+		SyncInterval:           c.SyncInterval,
+		NoSigs:                 true,
+		DisableJetStreamBanner: true,
+		Users: []*server.User{
+			{Username: insideUser, Password: password},
+			{Username: outsideUser, Password: rand.Text(), Permissions: outside},
+		},
+		NoAuthUser: outsideUser,
+	}
+}
+
+// checkAddress finds out before the server does whether it can listen, since
+// the server only logs why it can't.
+func checkAddress(host string, port int) error {
+	if port < -1 || port > 65535 {
+		return fmt.Errorf("NATS port %d is out of range; choose one from 1 to 65535, or -1 for any free one", port)
+	}
+	if port == -1 {
+		port = 0
+	}
+	address := net.JoinHostPort(host, strconv.Itoa(port))
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address) //nolint:forbidigo // listening does not block
+	if err != nil {
+		return fmt.Errorf("listen for NATS clients on %s: %w; end what uses the address, or choose another one", address, err)
+	}
+	if err := l.Close(); err != nil {
+		return fmt.Errorf("listen for NATS clients on %s: %w", address, err)
+	}
+	return nil
+}
+
+// Connect returns a connection inside the process that may do everything.
+func (s *Server) Connect(name string) (*nats.Conn, error) {
+	opts := append(connOptions(name, s.log), nats.InProcessServer(s.srv), nats.UserInfo(insideUser, s.password))
+	nc, err := nats.Connect("", opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the embedded NATS server: %w", err)
+	}
+	return nc, nil
+}
+
+// Addr is the host and port that clients may use; empty if it listens to none.
+func (s *Server) Addr() string {
+	if addr := s.srv.Addr(); addr != nil {
+		return addr.String()
+	}
+	return ""
+}
+
+// Failed delivers an error, once, if the disk refused a write, for instance
+// because it is full. From then on writes stay unanswered, also when there is
+// space again, until the server is started anew. What was acknowledged is
+// safe.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// Shutdown ends the server and waits until it has ended.
+func (s *Server) Shutdown() {
+	s.srv.Shutdown()
+	s.srv.WaitForShutdown()
+}

@@ -1,0 +1,91 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/jspub"
+)
+
+// sink is a partition's way into the egress stream or the dead letters'.
+type sink struct {
+	app         *App
+	partition   int
+	stream      jetstream.Stream
+	scanner     *scanner
+	markSubject string
+}
+
+func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteResult)) {
+	id := s.app.sinkID(m.ID)
+	out := &nats.Msg{Header: nats.Header{
+		HeaderID:         {id},
+		headerMsgID:      {id},
+		headerExpected:   {strconv.FormatUint(mark, 10)},
+		headerExpectedOf: {s.markSubject},
+	}}
+	setText(out.Header, HeaderSource, m.Source.String())
+	setTrace(out.Header, m.Trace)
+	if m.DeadLetter != nil {
+		if err := s.app.fillDeadLetter(out, id, &m); err != nil {
+			done(actor.WriteResult{Outcome: actor.Refused, Err: err})
+			return
+		}
+	} else {
+		s.app.fillEgress(out, m.Egress)
+	}
+	s.app.pub.Publish(out, func(ack jspub.Ack) { done(ack.WriteResult) })
+}
+
+func (a *App) fillEgress(out *nats.Msg, m *actor.EgressMessage) {
+	out.Subject = a.names.egress(m.ID, m.Key, a.cfg.EgressPrefix)
+	out.Data = m.Value.Data
+	setText(out.Header, HeaderType, m.Value.Type)
+	setText(out.Header, HeaderKey, m.Key)
+	setText(out.Header, HeaderTopic, m.Topic)
+}
+
+func (s *sink) Mark(body []byte, after uint64, done func(actor.WriteResult)) {
+	s.app.pub.Publish(&nats.Msg{
+		Subject: s.markSubject,
+		Header:  nats.Header{headerExpected: {strconv.FormatUint(after, 10)}},
+		Data:    body,
+	}, func(ack jspub.Ack) { done(ack.WriteResult) })
+}
+
+func (s *sink) LastMark(ctx context.Context) (actor.Mark, error) {
+	m, err := s.stream.GetLastMsgForSubject(ctx, s.markSubject)
+	if err != nil {
+		return actor.Mark{}, fmt.Errorf("read last marker %s: %w", s.markSubject, notFound(err))
+	}
+	return actor.Mark{Seq: m.Sequence, Body: m.Data}, nil
+}
+
+func (s *sink) Scan(ctx context.Context, after, through uint64) ([]actor.SinkID, error) {
+	return s.scanner.scan(ctx, s.partition, after, through)
+}
+
+// sinkID is the text of an id: unique over all applications and times.
+func (a *App) sinkID(id actor.SinkID) string {
+	return fmt.Sprintf("%s-%d-%d-%d-%d", a.creation.Incarnation, id.Partition, id.Epoch, id.Commit, id.Index)
+}
+
+// parseSinkID reads what sinkID wrote; false if it is not of this incarnation.
+func (a *App) parseSinkID(text string) (actor.SinkID, bool) {
+	parts := strings.Split(text, "-")
+	if len(parts) != 5 || parts[0] != a.creation.Incarnation {
+		return actor.SinkID{}, false
+	}
+	partition, err1 := strconv.Atoi(parts[1])
+	epoch, err2 := strconv.ParseUint(parts[2], 10, 64)
+	commit, err3 := strconv.ParseUint(parts[3], 10, 64)
+	index, err4 := strconv.Atoi(parts[4])
+	id := actor.SinkID{Partition: partition, Epoch: epoch, Commit: commit, Index: index}
+	return id, err1 == nil && err2 == nil && err3 == nil && err4 == nil
+}

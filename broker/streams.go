@@ -1,0 +1,133 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetfn/jetfn/internal/jspub"
+)
+
+const (
+	inputDedup  = 2 * time.Minute
+	outputDedup = 10 * time.Minute
+)
+
+// streams are an application's, opened.
+type streams struct {
+	mailbox, ingress, journal, egress, dlq, timers, meta jetstream.Stream
+	metaKV                                               jetstream.KeyValue
+}
+
+func (a *App) openStreams(ctx context.Context) error {
+	s := &a.streams
+	for _, part := range []struct {
+		stream *jetstream.Stream
+		cfg    jetstream.StreamConfig
+		policy jspub.Policy
+	}{
+		{&s.mailbox, a.mailboxConfig(), jspub.Verify},
+		{&s.ingress, a.ingressConfig(), jspub.Adapt},
+		{&s.journal, a.journalConfig(), jspub.Verify},
+		{&s.egress, a.egressConfig(), jspub.Adapt},
+		{&s.dlq, a.dlqConfig(), jspub.Adapt},
+		{&s.timers, bucketConfig(a.names.timersBucket(), 1, a.cfg.Replicas), jspub.Verify},
+	} {
+		stream, err := jspub.EnsureStream(ctx, a.js, part.cfg, part.policy)
+		if err != nil {
+			return err
+		}
+		*part.stream = stream
+	}
+	return nil
+}
+
+// mailboxConfig has no limit: one that refuses would let partitions that send
+// to each other block for ever, and one that discards loses messages.
+func (a *App) mailboxConfig() jetstream.StreamConfig {
+	source, destination := a.names.mailboxTransform(a.creation.Partitions)
+	return jetstream.StreamConfig{
+		Name:             a.names.mailboxStream(),
+		Description:      "messages to functions of " + a.cfg.App,
+		Subjects:         a.names.mailboxSubjects(),
+		SubjectTransform: &jetstream.SubjectTransformConfig{Source: source, Destination: destination},
+		Storage:          jetstream.FileStorage,
+		Replicas:         a.cfg.Replicas,
+		Duplicates:       inputDedup,
+	}
+}
+
+func (a *App) ingressConfig() jetstream.StreamConfig {
+	source, destination := a.names.ingressTransform(a.creation.Partitions)
+	return jetstream.StreamConfig{
+		Name:             a.names.ingressStream(),
+		Description:      "ingress records of " + a.cfg.App,
+		Subjects:         a.names.ingressSubjects(),
+		SubjectTransform: &jetstream.SubjectTransformConfig{Source: source, Destination: destination},
+		Storage:          jetstream.FileStorage,
+		Replicas:         a.cfg.Replicas,
+		MaxAge:           a.cfg.EgressMaxAge,
+		Duplicates:       inputDedup,
+	}
+}
+
+// journalConfig has no limit whatsoever: a journal's last record is the fence
+// of its partition and must never go.
+func (a *App) journalConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        a.names.journalStream(),
+		Description: "journals of the partitions of " + a.cfg.App,
+		Subjects:    a.names.journalSubjects(),
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardNew,
+		Replicas:    a.cfg.Replicas,
+	}
+}
+
+func (a *App) egressConfig() jetstream.StreamConfig {
+	cfg := jetstream.StreamConfig{
+		Name:        a.names.egressStream(),
+		Description: "egress messages of " + a.cfg.App,
+		Subjects:    append(a.names.egressSubjects(a.cfg.EgressPrefix), a.names.egressMarks()),
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardNew,
+		Replicas:    a.cfg.Replicas,
+		MaxAge:      a.cfg.EgressMaxAge,
+		MaxBytes:    a.cfg.EgressMaxBytes,
+		Duplicates:  outputDedup,
+	}
+	cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
+	return cfg
+}
+
+func (a *App) dlqConfig() jetstream.StreamConfig {
+	cfg := jetstream.StreamConfig{
+		Name:        a.names.dlqStream(),
+		Description: "dead letters of " + a.cfg.App,
+		Subjects:    a.names.dlqSubjects(),
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardNew,
+		Replicas:    a.cfg.Replicas,
+		MaxAge:      a.cfg.EgressMaxAge,
+		Duplicates:  outputDedup,
+	}
+	cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
+	return cfg
+}
+
+// bucketConfig is a KV bucket as its clients expect one, but for AllowDirect:
+// our reads must be answered by the leader.
+func bucketConfig(bucket string, history int64, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              bucketStream(bucket),
+		Subjects:          []string{bucketSubject(bucket) + ">"},
+		Storage:           jetstream.FileStorage,
+		Discard:           jetstream.DiscardNew,
+		MaxMsgsPerSubject: history,
+		Replicas:          replicas,
+		AllowRollup:       true,
+		AllowMsgTTL:       true,
+		DenyDelete:        true,
+	}
+}

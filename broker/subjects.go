@@ -1,0 +1,244 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// names are an application's streams, buckets and subjects. This file is the
+// only one that spells them. Partitions are written as the server's partition
+// function writes them: decimal, without leading zeros.
+type names struct{ app string }
+
+func checkApp(app string) error {
+	if app == "" {
+		return errors.New("the application's name is empty; use lower-case letters, digits, - and _")
+	}
+	for _, c := range []byte(app) {
+		if ('a' > c || c > 'z') && ('0' > c || c > '9') && c != '-' && c != '_' {
+			return fmt.Errorf("application name %q contains %q; use lower-case letters, digits, - and _", app, string(c))
+		}
+	}
+	return nil
+}
+
+func (n names) mailboxStream() string { return strings.ToUpper(n.app) + "_MAILBOX" }
+func (n names) ingressStream() string { return strings.ToUpper(n.app) + "_INGRESS" }
+func (n names) journalStream() string { return strings.ToUpper(n.app) + "_JOURNAL" }
+func (n names) egressStream() string  { return strings.ToUpper(n.app) + "_EGRESS" }
+func (n names) dlqStream() string     { return strings.ToUpper(n.app) + "_DLQ" }
+
+func (n names) metaBucket() string   { return n.app + "_meta" }
+func (n names) timersBucket() string { return n.app + "_timers" }
+
+func bucketStream(bucket string) string  { return "KV_" + bucket }
+func bucketSubject(bucket string) string { return "$KV." + bucket + "." }
+
+// internals are what clients of the embedded server may not publish to.
+func (n names) internals() []string {
+	return []string{n.app + ".mbox.>", n.app + ".journal.>", n.app + ".mark.>"}
+}
+
+// probe is an internal subject to which no stream listens.
+func (n names) probe() string { return n.app + ".mark.probe" }
+
+// Mailbox: outside messages come in as fn.<ns>.<type>.<id>, which the stream
+// stores as mbox.<p>.ext.<ns>.<type>.<id>; those of other forms stay as they
+// are. Our own sends are mbox.<to>.int.<from>.
+
+func (n names) mailboxSubjects() []string { return []string{n.app + ".fn.>", n.app + ".mbox.>"} }
+
+func (n names) mailboxTransform(partitions int) (source, destination string) {
+	return n.app + ".fn.*.*.*",
+		fmt.Sprintf("%s.mbox.{{partition(%d,3)}}.ext.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}", n.app, partitions)
+}
+
+func (n names) fn(a actor.Address) string { return n.app + ".fn." + a.Key() }
+func (n names) fnForm() string            { return n.app + ".fn.<namespace>.<type>.<id>" }
+
+func (n names) internal(to, from int) string {
+	return n.app + ".mbox." + strconv.Itoa(to) + ".int." + strconv.Itoa(from)
+}
+
+// mailboxFilters select what partition p finds in the mailbox stream.
+func (n names) mailboxFilters(p int) []string {
+	filters := []string{n.app + ".mbox." + strconv.Itoa(p) + ".>"}
+	if p == 0 {
+		filters = append(filters, n.app+".fn.>")
+	}
+	return filters
+}
+
+// mailboxSubject is a subject of the mailbox stream, taken apart.
+type mailboxSubject struct {
+	partition int
+	internal  bool
+	from      int    // if internal
+	key       string // else: "<ns>.<type>.<id>"
+}
+
+func (n names) parseMailbox(subject string) (mailboxSubject, bool) {
+	rest, ok := strings.CutPrefix(subject, n.app+".mbox.")
+	if !ok {
+		return mailboxSubject{}, false
+	}
+	digits, rest, ok := strings.Cut(rest, ".")
+	p, fine := parsePartition(digits)
+	if !ok || !fine {
+		return mailboxSubject{}, false
+	}
+	if from, ok := strings.CutPrefix(rest, "int."); ok {
+		f, fine := parsePartition(from)
+		return mailboxSubject{partition: p, internal: true, from: f}, fine
+	}
+	key, ok := strings.CutPrefix(rest, "ext.")
+	return mailboxSubject{partition: p, key: key}, ok
+}
+
+// Ingress: records come in as ingress.<ns>.<name>.<key> and are stored as
+// inbox.<p>.<ns>.<name>.<key>; those of other forms stay as they are.
+
+func (n names) ingressSubjects() []string { return []string{n.app + ".ingress.>"} }
+
+func (n names) ingressTransform(partitions int) (source, destination string) {
+	return n.app + ".ingress.*.*.*",
+		fmt.Sprintf("%s.inbox.{{partition(%d,3)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}", n.app, partitions)
+}
+
+func (n names) ingress(ns, name, key string) string {
+	return n.app + ".ingress." + actor.Escape(ns) + "." + actor.Escape(name) + "." + actor.Escape(key)
+}
+func (n names) ingressForm() string { return n.app + ".ingress.<namespace>.<name>.<key>" }
+
+func (n names) ingressFilters(p int) []string {
+	filters := []string{n.app + ".inbox." + strconv.Itoa(p) + ".>"}
+	if p == 0 {
+		filters = append(filters, n.app+".ingress.>")
+	}
+	return filters
+}
+
+// parseInbox takes a stored ingress subject apart: its partition and its
+// three escaped tokens.
+func (n names) parseInbox(subject string) (partition int, tokens []string, ok bool) {
+	rest, ok := strings.CutPrefix(subject, n.app+".inbox.")
+	if !ok {
+		return 0, nil, false
+	}
+	parts := strings.Split(rest, ".")
+	if len(parts) != 4 {
+		return 0, nil, false
+	}
+	p, fine := parsePartition(parts[0])
+	return p, parts[1:], fine
+}
+
+func parsePartition(digits string) (int, bool) {
+	p, err := strconv.Atoi(digits)
+	return p, err == nil && p >= 0 && strconv.Itoa(p) == digits
+}
+
+func (n names) journal(p int) string      { return n.app + ".journal." + strconv.Itoa(p) }
+func (n names) journalSubjects() []string { return []string{n.app + ".journal.*"} }
+func (n names) egressMark(p int) string   { return n.app + ".mark.egress." + strconv.Itoa(p) }
+func (n names) dlqMark(p int) string      { return n.app + ".mark.dlq." + strconv.Itoa(p) }
+func (n names) dlqSubjects() []string     { return []string{n.app + ".dlq.>", n.app + ".mark.dlq.*"} }
+
+func (n names) dlq(target actor.Address) string {
+	return n.app + ".dlq." + token(target.Type.Namespace) + "." + token(target.Type.Name) + "." + token(target.ID)
+}
+
+// egress is the subject of an egress message; prefixes are Config's.
+func (n names) egress(id actor.TypeName, key string, prefixes map[actor.TypeName]string) string {
+	subject, ok := prefixes[id]
+	if !ok {
+		if subject, ok = prefixes[actor.TypeName{Namespace: id.Namespace, Name: "*"}]; ok {
+			subject += "." + token(id.Name)
+		} else {
+			subject = n.app + ".egress." + token(id.Namespace) + "." + token(id.Name)
+		}
+	}
+	if key != "" {
+		subject += "." + token(key)
+	}
+	return subject
+}
+
+// egressSubjects are what the egress stream binds, without the markers:
+// the application's own prefix and the configured ones.
+func (n names) egressSubjects(prefixes map[actor.TypeName]string) []string {
+	subjects := []string{n.app + ".egress.>"}
+	for id, prefix := range prefixes {
+		if id.Name != "*" {
+			subjects = append(subjects, prefix)
+		}
+		subjects = append(subjects, prefix+".>")
+	}
+	slices.Sort(subjects)
+	subjects = slices.Compact(subjects)
+	return slices.DeleteFunc(slices.Clone(subjects), func(s string) bool {
+		return slices.ContainsFunc(subjects, func(other string) bool { return other != s && covers(other, s) })
+	})
+}
+
+func (n names) egressMarks() string { return n.app + ".mark.egress.*" }
+
+// covers reports whether a, a subject or one that ends in ">", matches all
+// that b does.
+func covers(a, b string) bool {
+	prefix, ok := strings.CutSuffix(a, ">")
+	return ok && strings.HasPrefix(b, prefix)
+}
+
+func checkPrefix(prefix string) error {
+	for t := range strings.SplitSeq(prefix, ".") {
+		if t == "" || strings.ContainsAny(t, "*> \t\r\n") {
+			return fmt.Errorf("subject prefix %q is not a plain NATS subject", prefix)
+		}
+	}
+	if strings.HasPrefix(prefix, "$") {
+		return fmt.Errorf("subject prefix %q begins with $, which is the server's", prefix)
+	}
+	return nil
+}
+
+// maxToken is the length at which a token of a dead letter's or an egress
+// message's subject is cut, so that the subject stays a legal one. The whole
+// text is in the message.
+const maxToken = 1000
+
+// token escapes s as one token that is not too long.
+func token(s string) string {
+	t := actor.Escape(s)
+	if len(t) <= maxToken {
+		return t
+	}
+	end := maxToken
+	for i := 1; i <= 2; i++ { // not inside of =XX
+		if t[maxToken-i] == '=' {
+			end = maxToken - i
+		}
+	}
+	return t[:end]
+}
+
+// Timers: "<p>.<epoch>.<commit>.<index>" in their bucket.
+
+func timerPrefix(p int) string { return strconv.Itoa(p) + "." }
+
+func timerKey(p int, id actor.TimerID) string {
+	return fmt.Sprintf("%d.%d.%d.%d", p, id.Epoch, id.Commit, id.Index)
+}
+
+// timerFence is the key that a reader of p's timers writes first.
+func timerFence(p int) string { return timerPrefix(p) + "open" }
+
+const (
+	creationKey = "app"
+	leaseKey    = "lease"
+)

@@ -1,0 +1,129 @@
+package jspub
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// Error codes of JetStream that say something about a publish's outcome.
+const (
+	codeAccountLimits   = 10002 // refused before storing
+	codeNoResources     = 10023
+	codeNoStorage       = 10047
+	codeTooLarge        = 10054
+	codeWrongLastSeq    = 10071 // "wrong last sequence: N"
+	codeStoreFailed     = 10077 // the description says why
+	codeSealed          = 10109
+	codeTTLDisabled     = 10166
+	codeExpectedInvalid = 10193
+)
+
+// ServerError is an error that JetStream answered to a publish.
+type ServerError struct {
+	Code        int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+func (e *ServerError) Error() string {
+	return fmt.Sprintf("%s (JetStream error %d)", e.Description, e.Code)
+}
+
+// parseAck reads JetStream's answer to a publish.
+func parseAck(m *nats.Msg) Ack {
+	if len(m.Data) == 0 {
+		if m.Header.Get("Status") == "503" {
+			return unknown(nats.ErrNoResponders)
+		}
+		return unknown(errors.New("empty acknowledgement"))
+	}
+	if !bytes.Contains(m.Data, []byte(`"error"`)) {
+		if seq := scanSeq(m.Data); seq > 0 {
+			return Ack{
+				WriteResult: actor.WriteResult{Outcome: actor.Stored, Seq: seq},
+				Duplicate:   bytes.Contains(m.Data, []byte(`"duplicate"`)), // left out unless true,
+			}
+		}
+	}
+	var answer struct {
+		Error *ServerError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return unknown(fmt.Errorf("parse acknowledgement: %w", err))
+	}
+	if answer.Error == nil {
+		return unknown(errors.New("acknowledgement without a sequence"))
+	}
+	return classify(answer.Error)
+}
+
+// scanSeq reads the number after "seq": without parsing the rest.
+func scanSeq(data []byte) uint64 {
+	_, rest, ok := bytes.Cut(data, []byte(`"seq":`))
+	if !ok {
+		return 0
+	}
+	rest = bytes.TrimLeft(rest, " ")
+	n := 0
+	for n < len(rest) && '0' <= rest[n] && rest[n] <= '9' {
+		n++
+	}
+	seq, err := strconv.ParseUint(string(rest[:n]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return seq
+}
+
+func classify(e *ServerError) Ack {
+	switch e.Code {
+	case codeWrongLastSeq:
+		return Ack{WriteResult: actor.WriteResult{Outcome: actor.Rejected, Seq: lastSeq(e.Description), Err: e}}
+	case codeAccountLimits, codeNoResources, codeNoStorage, codeTooLarge, codeSealed, codeTTLDisabled, codeExpectedInvalid:
+		return refused(e)
+	case codeStoreFailed:
+		switch e.Description {
+		case "maximum messages exceeded", "maximum bytes exceeded", "maximum messages per subject exceeded", "message too large":
+			return refused(e)
+		}
+	}
+	return unknown(e)
+}
+
+// lastSeq reads N of "wrong last sequence: N"; zero if it isn't there.
+func lastSeq(description string) uint64 {
+	_, number, ok := strings.Cut(description, ": ")
+	if !ok {
+		return 0
+	}
+	seq, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return seq
+}
+
+// localError is the outcome when the client library would not send. A broken
+// connection may have taken part of the message along, so that only what was
+// refused for its own sake is surely not stored.
+func localError(err error) Ack {
+	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) || errors.Is(err, nats.ErrHeadersNotSupported) {
+		return refused(err)
+	}
+	return unknown(err)
+}
+
+func refused(err error) Ack {
+	return Ack{WriteResult: actor.WriteResult{Outcome: actor.Refused, Err: err}}
+}
+
+func unknown(err error) Ack {
+	return Ack{WriteResult: actor.WriteResult{Outcome: actor.Unknown, Err: err}}
+}

@@ -1,0 +1,218 @@
+package jspub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// DefaultTimeout is how long a publish waits for its acknowledgement before
+// its outcome counts as unknown.
+const DefaultTimeout = 5 * time.Second
+
+// ErrTimeout means that no acknowledgement came in time.
+var ErrTimeout = errors.New("no acknowledgement in time")
+
+// ErrClosed means that the publisher or its connection was closed before the
+// acknowledgement came.
+var ErrClosed = errors.New("closed before the acknowledgement")
+
+// Ack is the outcome of a publish.
+type Ack struct {
+	actor.WriteResult
+	// Duplicate says that the stream had the message already, at Seq.
+	Duplicate bool
+}
+
+// Publisher publishes messages to streams and tells each caller the outcome.
+// Unlike the client library's asynchronous publish it never retries, never
+// stalls, and knows for every error whether the message may be stored.
+//
+// Messages published by one goroutine are stored in the order of the calls,
+// unless one fails.
+type Publisher struct {
+	nc      *nats.Conn
+	sub     *nats.Subscription
+	prefix  string
+	timeout time.Duration
+
+	mu     sync.Mutex
+	calls  []call // in the order of their ids, from base on
+	base   uint64
+	timer  *time.Timer // armed while calls isn't empty
+	armed  bool
+	closed bool
+}
+
+// call is a publish that waits; done is nil once it has been answered.
+type call struct {
+	done     func(Ack)
+	deadline time.Time
+}
+
+// New returns a Publisher on nc. A timeout of zero means DefaultTimeout.
+func New(nc *nats.Conn, timeout time.Duration) (*Publisher, error) {
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	p := &Publisher{nc: nc, prefix: nc.NewInbox() + ".", timeout: timeout}
+	sub, err := nc.Subscribe(p.prefix+"*", p.onAck)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
+	}
+	sub.SetClosedHandler(func(string) { p.abandon() })
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
+	}
+	p.sub = sub
+	return p, nil
+}
+
+// Publish hands m to the network and calls done once with the outcome,
+// possibly before it returns. It sets m.Reply.
+func (p *Publisher) Publish(m *nats.Msg, done func(Ack)) {
+	id, ok := p.register(done)
+	if !ok {
+		done(unknown(ErrClosed))
+		return
+	}
+	m.Reply = p.prefix + strconv.FormatUint(id, 36)
+	err := p.nc.PublishMsg(m)
+	if err == nil {
+		return
+	}
+	if done := p.take(id); done != nil {
+		done(localError(err))
+	}
+}
+
+// Do publishes m and waits. The error is that of ctx; the outcome is then
+// unknown.
+func (p *Publisher) Do(ctx context.Context, m *nats.Msg) (Ack, error) {
+	answer := make(chan Ack, 1)
+	p.Publish(m, func(a Ack) { answer <- a })
+	select {
+	case a := <-answer:
+		return a, nil
+	case <-ctx.Done():
+		return Ack{}, ctx.Err()
+	}
+}
+
+// Close ends the publisher. The outcome of what waits is unknown.
+func (p *Publisher) Close() {
+	p.abandon()
+	_ = p.sub.Unsubscribe() // it fails if the connection is closed, which ends it as well
+}
+
+func (p *Publisher) register(done func(Ack)) (uint64, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return 0, false
+	}
+	id := p.base + uint64(len(p.calls))
+	p.calls = append(p.calls, call{done: done, deadline: time.Now().Add(p.timeout)})
+	if !p.armed {
+		p.arm(p.timeout)
+	}
+	return id, true
+}
+
+// arm starts the timer; mu is held.
+func (p *Publisher) arm(d time.Duration) {
+	p.armed = true
+	if p.timer == nil {
+		p.timer = time.AfterFunc(d, p.expire)
+		return
+	}
+	p.timer.Reset(d)
+}
+
+// take removes the call with this id, and returns nil if it is answered.
+func (p *Publisher) take(id uint64) func(Ack) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if id < p.base || id-p.base >= uint64(len(p.calls)) {
+		return nil
+	}
+	c := &p.calls[id-p.base]
+	done := c.done
+	c.done = nil
+	p.drop()
+	return done
+}
+
+// drop forgets answered calls at the head; mu is held.
+func (p *Publisher) drop() {
+	n := 0
+	for n < len(p.calls) && p.calls[n].done == nil {
+		n++
+	}
+	p.calls = p.calls[n:]
+	p.base += uint64(n) //nolint:gosec // n is not negative
+}
+
+func (p *Publisher) onAck(m *nats.Msg) {
+	token, ok := strings.CutPrefix(m.Subject, p.prefix)
+	if !ok {
+		return
+	}
+	id, err := strconv.ParseUint(token, 36, 64)
+	if err != nil {
+		return
+	}
+	if done := p.take(id); done != nil {
+		done(parseAck(m))
+	}
+}
+
+// expire answers what has waited too long.
+func (p *Publisher) expire() {
+	var late []func(Ack)
+	p.mu.Lock()
+	now := time.Now()
+	for i := range p.calls {
+		c := &p.calls[i]
+		if c.deadline.After(now) {
+			break
+		}
+		if c.done != nil {
+			late = append(late, c.done)
+			c.done = nil
+		}
+	}
+	p.drop()
+	p.armed = false
+	if len(p.calls) > 0 && !p.closed {
+		p.arm(p.calls[0].deadline.Sub(now))
+	}
+	p.mu.Unlock()
+	for _, done := range late {
+		done(unknown(ErrTimeout))
+	}
+}
+
+// abandon answers all that waits and takes no more.
+func (p *Publisher) abandon() {
+	p.mu.Lock()
+	calls := p.calls
+	p.calls, p.closed = nil, true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.mu.Unlock()
+	for _, c := range calls {
+		if c.done != nil {
+			c.done(unknown(ErrClosed))
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package jspub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Policy says what EnsureStream does with a stream that is there and differs.
+type Policy uint8
+
+const (
+	// Verify returns an error that names the differences. The zero value.
+	Verify Policy = iota
+	// Adapt updates subjects, age and size limits, and verifies the rest.
+	Adapt
+)
+
+// EnsureStream returns the stream want describes, after creating it if it is
+// not there. The number of replicas and the description may differ.
+func EnsureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, policy Policy) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		stream, err = create(ctx, js, want)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", want.Name, err)
+	}
+	have := stream.CachedInfo().Config
+	if policy == Adapt && adapt(&have, want) {
+		if stream, err = js.UpdateStream(ctx, have); err != nil {
+			return nil, fmt.Errorf("update stream %s: %w", want.Name, named(ctx, js, want, err))
+		}
+		have = stream.CachedInfo().Config
+	}
+	if diffs := differences(have, want); len(diffs) > 0 {
+		return nil, fmt.Errorf("stream %s is not configured as jetfn needs it: %s; restore these settings with `nats stream edit %s`",
+			want.Name, strings.Join(diffs, ", "), want.Name)
+	}
+	return stream, nil
+}
+
+func create(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := js.CreateStream(ctx, want)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return js.Stream(ctx, want.Name) // somebody created it meanwhile
+	}
+	if err != nil {
+		return nil, named(ctx, js, want, err)
+	}
+	return stream, nil
+}
+
+const codeSubjectOverlap = 10065
+
+// named adds to an overlap error which streams bind the subjects.
+func named(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, err error) error {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) || api.ErrorCode != codeSubjectOverlap {
+		return err
+	}
+	for _, subject := range want.Subjects {
+		names := js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
+		for name := range names.Name() {
+			if name != want.Name {
+				return fmt.Errorf("stream %s already binds subjects in %s; change its subjects, or run this app under another name: %w", name, subject, err)
+			}
+		}
+	}
+	return err
+}
+
+// adapt changes have to want where that is allowed, and says if it did.
+func adapt(have *jetstream.StreamConfig, want jetstream.StreamConfig) bool {
+	if sameSubjects(have.Subjects, want.Subjects) && have.MaxAge == want.MaxAge && have.MaxBytes == orNone(want.MaxBytes) {
+		return false
+	}
+	have.Subjects, have.MaxAge, have.MaxBytes = want.Subjects, want.MaxAge, want.MaxBytes
+	return true
+}
+
+func sameSubjects(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// orNone is a limit as the server tells it: none is -1.
+func orNone(limit int64) int64 {
+	if limit == 0 {
+		return -1
+	}
+	return limit
+}
+
+func differences(have, want jetstream.StreamConfig) []string {
+	var diffs []string
+	add := func(name string, differs bool, is, wanted any) {
+		if differs {
+			diffs = append(diffs, fmt.Sprintf("%s is %v, want %v", name, is, wanted))
+		}
+	}
+	add("subjects", !sameSubjects(have.Subjects, want.Subjects), have.Subjects, want.Subjects)
+	add("retention", have.Retention != want.Retention, have.Retention, want.Retention)
+	add("storage", have.Storage != want.Storage, have.Storage, want.Storage)
+	add("discard", have.Discard != want.Discard, have.Discard, want.Discard)
+	add("max age", have.MaxAge != want.MaxAge, have.MaxAge, want.MaxAge)
+	add("max bytes", have.MaxBytes != orNone(want.MaxBytes), have.MaxBytes, orNone(want.MaxBytes))
+	add("max messages", have.MaxMsgs != orNone(want.MaxMsgs), have.MaxMsgs, orNone(want.MaxMsgs))
+	perSubject := orNone(want.MaxMsgsPerSubject)
+	add("max messages per subject", have.MaxMsgsPerSubject != perSubject, have.MaxMsgsPerSubject, perSubject)
+	add("max message size", have.MaxMsgSize > 0, have.MaxMsgSize, -1)
+	add("duplicate window", want.Duplicates != 0 && have.Duplicates != want.Duplicates, have.Duplicates, want.Duplicates)
+	add("allow direct", have.AllowDirect != want.AllowDirect, have.AllowDirect, want.AllowDirect)
+	add("allow rollup", have.AllowRollup != want.AllowRollup, have.AllowRollup, want.AllowRollup)
+	add("allow message TTL", have.AllowMsgTTL != want.AllowMsgTTL, have.AllowMsgTTL, want.AllowMsgTTL)
+	add("deny purge", have.DenyPurge != want.DenyPurge, have.DenyPurge, want.DenyPurge)
+	add("no ack", have.NoAck != want.NoAck, have.NoAck, want.NoAck)
+	add("sealed", have.Sealed != want.Sealed, have.Sealed, want.Sealed)
+	add("subject transform", !sameTransform(have.SubjectTransform, want.SubjectTransform), have.SubjectTransform, want.SubjectTransform)
+	return diffs
+}
+
+func sameTransform(a, b *jetstream.SubjectTransformConfig) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}

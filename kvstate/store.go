@@ -1,0 +1,190 @@
+package kvstate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/jspub"
+)
+
+const (
+	history = 8 // revisions of a key that the bucket keeps
+
+	headerExpected  = jetstream.ExpectedLastSubjSeqHeader
+	headerRollup    = jetstream.MsgRollup
+	headerTTL       = jetstream.MsgTTLHeader
+	headerOperation = "KV-Operation"
+	operationPurge  = "PURGE"
+	// headerCommit holds a record's commit. A record that somebody read and put
+	// back has no such header, so that it can't pass for a new one.
+	headerCommit = "Jetfn-Commit"
+	markerTTL    = "24h" // removal markers must outlive every late write
+)
+
+// Config of a Store. Zero fields mean the defaults.
+type Config struct {
+	App        string
+	Replicas   int // default 1
+	Partitions int // of the application: a record that names another partition than its key's is foreign; zero: not checked
+}
+
+// Store is the bucket "<app>_state".
+type Store struct {
+	stream     jetstream.Stream
+	pub        *jspub.Publisher
+	nc         *nats.Conn
+	prefix     string // of the bucket's subjects
+	partitions int
+}
+
+// Open creates the bucket, or verifies it. Close the Store when done.
+func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, error) {
+	bucket := cfg.App + "_state"
+	prefix := "$KV." + bucket + "."
+	stream, err := jspub.EnsureStream(ctx, js, jetstream.StreamConfig{
+		Name:              "KV_" + bucket,
+		Description:       "state of the functions of " + cfg.App,
+		Subjects:          []string{prefix + ">"},
+		Storage:           jetstream.FileStorage,
+		Discard:           jetstream.DiscardNew,
+		MaxMsgsPerSubject: history,
+		Replicas:          max(cfg.Replicas, 1),
+		AllowRollup:       true,
+		AllowMsgTTL:       true,
+		DenyDelete:        true,
+	}, jspub.Verify)
+	if err != nil {
+		return nil, fmt.Errorf("open state bucket: %w", err)
+	}
+	pub, err := jspub.New(js.Conn(), 0)
+	if err != nil {
+		return nil, fmt.Errorf("open state bucket: %w", err)
+	}
+	return &Store{stream: stream, pub: pub, nc: js.Conn(), prefix: prefix, partitions: cfg.Partitions}, nil
+}
+
+// Close ends what the Store does in the background. The outcomes of writes
+// that are under way become unknown.
+func (s *Store) Close() { s.pub.Close() }
+
+// Partition returns the view of partition p.
+func (s *Store) Partition(p int) actor.StateStore { return &partition{Store: s, number: p} }
+
+// partition is the part of the bucket that one owner writes.
+type partition struct {
+	*Store
+	number int
+}
+
+func (p *partition) Load(ctx context.Context, a actor.Address) (actor.LoadedState, error) {
+	return p.load(ctx, a)
+}
+
+func (p *partition) Write(a actor.Address, r actor.StateRecord, revision uint64, done func(actor.WriteResult)) {
+	key := a.Key()
+	r.Partition = p.number
+	data, err := Encode(key, r)
+	if err != nil {
+		done(actor.WriteResult{Outcome: actor.Refused, Err: err})
+		return
+	}
+	h := nats.Header{
+		headerExpected: {strconv.FormatUint(revision, 10)},
+		headerCommit:   {strconv.FormatUint(r.Commit, 10)},
+	}
+	if len(r.State) == 0 {
+		h[headerOperation] = []string{operationPurge}
+		h[headerRollup] = []string{jetstream.MsgRollupSubject}
+		h[headerTTL] = []string{markerTTL}
+	}
+	p.pub.Publish(&nats.Msg{Subject: p.prefix + key, Header: h, Data: data}, func(ack jspub.Ack) { done(ack.WriteResult) })
+}
+
+// MaxState leaves room for Base64, which adds a third, and for the names,
+// times and types of some 8,000 values in 8 MiB.
+func (p *partition) MaxState() int { return int(p.nc.MaxPayload()) / 16 * 11 }
+
+// load reads the last revision of a's key and, if that is foreign, those
+// below it.
+func (s *Store) load(ctx context.Context, a actor.Address) (actor.LoadedState, error) {
+	key := a.Key()
+	last, err := s.stream.GetLastMsgForSubject(ctx, s.prefix+key)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return actor.LoadedState{}, nil
+	}
+	if err != nil {
+		return actor.LoadedState{}, fmt.Errorf("load state of %s: %w", a, err)
+	}
+	record, err := s.decode(a, key, last)
+	if err == nil {
+		return actor.LoadedState{Record: &record, Revision: last.Sequence}, nil
+	}
+	if errors.Is(err, ErrNewer) {
+		return actor.LoadedState{}, fmt.Errorf("load state of %s: %w", a, err)
+	}
+	loaded := actor.LoadedState{Revision: last.Sequence, Foreign: true, Detail: detail(last, err)}
+	found, err := s.restore(ctx, a, key, last.Sequence)
+	if err != nil {
+		return actor.LoadedState{}, fmt.Errorf("load state of %s: %w", a, err)
+	}
+	loaded.Record = found
+	return loaded, nil
+}
+
+// decode reads a record of ours and checks that we put it there and that it
+// belongs to a's partition.
+func (s *Store) decode(a actor.Address, key string, m *jetstream.RawStreamMsg) (actor.StateRecord, error) {
+	record, err := Decode(key, m.Data)
+	if err == nil && m.Header.Get(headerCommit) != strconv.FormatUint(record.Commit, 10) {
+		err = fmt.Errorf("%w: a record of commit %d that was put back", ErrForeign, record.Commit)
+	}
+	if err == nil && s.partitions > 0 && record.Partition != a.Partition(s.partitions) {
+		err = fmt.Errorf("%w: it names partition %d", ErrForeign, record.Partition)
+	}
+	return record, err
+}
+
+// detail describes a foreign revision.
+func detail(m *jetstream.RawStreamMsg, err error) string {
+	operation := m.Header.Get(headerOperation)
+	if operation == "" {
+		operation = "PUT"
+	}
+	return fmt.Sprintf("foreign %s of %d bytes at revision %d: %v", operation, len(m.Data), m.Sequence, err)
+}
+
+// restore returns the newest record of ours at or below last. It returns nil
+// if there never was one, and ErrStateLost if that can't be told.
+func (s *Store) restore(ctx context.Context, a actor.Address, key string, last uint64) (*actor.StateRecord, error) {
+	var newest *actor.StateRecord
+	revisions, rolledUp := 0, false
+	for next := uint64(1); next <= last; {
+		m, err := s.stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(s.prefix+key))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		revisions++
+		next = m.Sequence + 1
+		record, err := s.decode(a, key, m)
+		switch {
+		case err == nil && (newest == nil || record.Commit >= newest.Commit): // an older one that was put back is foreign
+			newest = &record
+		case m.Header.Get(headerRollup) != "":
+			rolledUp = true
+		}
+	}
+	if newest == nil && (rolledUp || revisions >= history) {
+		return nil, fmt.Errorf("%w: key %s has %d revisions, none of them ours; write the state again, or remove the key's messages with `nats stream purge %s --subject '%s'` to start without",
+			actor.ErrStateLost, key, revisions, s.stream.CachedInfo().Config.Name, s.prefix+key)
+	}
+	return newest, nil
+}
