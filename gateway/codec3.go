@@ -1,0 +1,276 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/jetfn/jetfn/actor"
+	pb "github.com/jetfn/jetfn/internal/wire/reqreply"
+)
+
+// unsetType is the type of a state that was declared without one.
+const unsetType = "io.statefun.types/unset"
+
+// codec3 is protocol 3.x: typed values, and states that the function itself
+// declares.
+type codec3 struct{}
+
+func (codec3) encode(b *actor.Batch, states []stateSpec) ([]byte, error) {
+	batch := &pb.ToFunction_InvocationBatchRequest{
+		Target:      address3(b.Target),
+		State:       make([]*pb.ToFunction_PersistedValue, len(states)),
+		Invocations: make([]*pb.ToFunction_Invocation, len(b.Envelopes)),
+	}
+	for i := range states {
+		batch.State[i] = &pb.ToFunction_PersistedValue{StateName: states[i].name}
+		if v, ok := b.State.Get(states[i].name); ok {
+			batch.State[i].StateValue = typed3(v.Value)
+		}
+	}
+	for i := range b.Envelopes {
+		e := &b.Envelopes[i]
+		batch.Invocations[i] = &pb.ToFunction_Invocation{Argument: typed3(e.Value)}
+		if !e.Caller.IsZero() {
+			batch.Invocations[i].Caller = address3(e.Caller)
+		}
+	}
+	body, err := proto.Marshal(&pb.ToFunction{Request: &pb.ToFunction_Invocation_{Invocation: batch}})
+	if err != nil {
+		return nil, unencodable(b, err)
+	}
+	return body, nil
+}
+
+// unencodable says why a batch has no encoding: texts in it are not UTF-8.
+func unencodable(b *actor.Batch, err error) *invalidError {
+	isText := func(a actor.Address) bool {
+		return utf8.ValidString(a.Type.Namespace) && utf8.ValidString(a.Type.Name) && utf8.ValidString(a.ID)
+	}
+	if !isText(b.Target) {
+		return forbidden(actor.ReasonBadAddress, fmt.Errorf("address %q is not valid UTF-8, which functions over HTTP need", b.Target))
+	}
+	for i := range b.Envelopes {
+		if !isText(b.Envelopes[i].Caller) {
+			return forbidden(actor.ReasonBadAddress, fmt.Errorf("caller %q is not valid UTF-8, which functions over HTTP need", b.Envelopes[i].Caller))
+		}
+	}
+	return forbidden(actor.ReasonBadType, fmt.Errorf("encode call of %s: %w", b.Target, err))
+}
+
+func (codec3) decode(body []byte) (reply, error) {
+	if len(body) == 0 {
+		return reply{effects: &actor.Effects{}}, nil
+	}
+	var m pb.FromFunction
+	if err := proto.Unmarshal(body, &m); err != nil {
+		return reply{}, garbled(fmt.Errorf("the answer is no FromFunction message: %w", err))
+	}
+	switch {
+	case m.GetInvocationResult() != nil:
+		effects, err := effects3(m.GetInvocationResult())
+		return reply{effects: effects}, err
+	case m.GetIncompleteInvocationContext() != nil:
+		missing, err := specs3(m.GetIncompleteInvocationContext().GetMissingValues())
+		return reply{incomplete: true, missing: missing}, err
+	default:
+		return reply{}, garbled(errors.New("the answer is no FromFunction message: it has neither a result nor missing states"))
+	}
+}
+
+func effects3(r *pb.FromFunction_InvocationResponse) (*actor.Effects, error) {
+	sends, err := sends3(r.GetOutgoingMessages())
+	if err != nil {
+		return nil, err
+	}
+	delayed, err := delayed3(r.GetDelayedInvocations())
+	if err != nil {
+		return nil, err
+	}
+	egress, err := egress3(r.GetOutgoingEgresses())
+	if err != nil {
+		return nil, err
+	}
+	mutations, err := mutations3(r.GetStateMutations())
+	if err != nil {
+		return nil, err
+	}
+	return &actor.Effects{Sends: sends, Delayed: delayed, Egress: egress, Mutations: mutations}, nil
+}
+
+func sends3(in []*pb.FromFunction_Invocation) ([]actor.Send, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	out := make([]actor.Send, len(in))
+	for i, m := range in {
+		target, err := target3(m.GetTarget())
+		if err != nil {
+			return nil, fmt.Errorf("outgoing message %d: %w", i, err)
+		}
+		value, err := value3(m.GetArgument())
+		if err != nil {
+			return nil, fmt.Errorf("outgoing message %d: %w", i, err)
+		}
+		out[i] = actor.Send{Target: target, Value: value}
+	}
+	return out, nil
+}
+
+func delayed3(in []*pb.FromFunction_DelayedInvocation) ([]actor.Delayed, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	out := make([]actor.Delayed, len(in))
+	for i, m := range in {
+		d, err := oneDelayed3(m)
+		if err != nil {
+			return nil, fmt.Errorf("delayed message %d: %w", i, err)
+		}
+		out[i] = d
+	}
+	return out, nil
+}
+
+func oneDelayed3(m *pb.FromFunction_DelayedInvocation) (actor.Delayed, error) {
+	token := m.GetCancellationToken()
+	if m.GetIsCancellationRequest() {
+		if token == "" {
+			return actor.Delayed{}, forbidden(actor.ReasonProtocol, errors.New("a cancellation has no token"))
+		}
+		return actor.Delayed{Cancel: true, Token: token}, nil
+	}
+	if m.GetDelayInMs() < 0 {
+		return actor.Delayed{}, forbidden(actor.ReasonProtocol, fmt.Errorf("a delay is negative: %d ms", m.GetDelayInMs()))
+	}
+	target, err := target3(m.GetTarget())
+	if err != nil {
+		return actor.Delayed{}, err
+	}
+	value, err := value3(m.GetArgument())
+	if err != nil {
+		return actor.Delayed{}, err
+	}
+	return actor.Delayed{Delay: millis(m.GetDelayInMs()), Target: target, Value: value, Token: token}, nil
+}
+
+func egress3(in []*pb.FromFunction_EgressMessage) ([]actor.EgressMessage, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	out := make([]actor.EgressMessage, len(in))
+	for i, m := range in {
+		value, err := value3(m.GetArgument())
+		if err != nil {
+			return nil, fmt.Errorf("egress message %d: %w", i, err)
+		}
+		out[i] = actor.EgressMessage{
+			ID:    actor.TypeName{Namespace: m.GetEgressNamespace(), Name: m.GetEgressType()},
+			Value: value,
+		}
+	}
+	return out, nil
+}
+
+func mutations3(in []*pb.FromFunction_PersistedValueMutation) ([]actor.Mutation, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	out := make([]actor.Mutation, len(in))
+	for i, m := range in {
+		switch m.GetMutationType() {
+		case pb.FromFunction_PersistedValueMutation_DELETE:
+			out[i] = actor.Mutation{Name: m.GetStateName(), Delete: true}
+		case pb.FromFunction_PersistedValueMutation_MODIFY:
+			value, err := storedValue3(m.GetStateValue())
+			if err != nil {
+				return nil, fmt.Errorf("state %q: %w", m.GetStateName(), err)
+			}
+			out[i] = actor.Mutation{Name: m.GetStateName(), Value: value}
+		default:
+			return nil, forbidden(actor.ReasonProtocol, fmt.Errorf("state %q has the unknown mutation type %d", m.GetStateName(), m.GetMutationType()))
+		}
+	}
+	return out, nil
+}
+
+func specs3(in []*pb.FromFunction_PersistedValueSpec) ([]stateSpec, error) {
+	out := make([]stateSpec, len(in))
+	for i, m := range in {
+		if m.GetStateName() == "" {
+			return nil, garbled(errors.New("a missing state has no name"))
+		}
+		out[i] = stateSpec{name: m.GetStateName(), typename: orUnset(m.GetTypeTypename())}
+		expiration := m.GetExpirationSpec()
+		switch expiration.GetMode() {
+		case pb.FromFunction_ExpirationSpec_NONE:
+			continue
+		case pb.FromFunction_ExpirationSpec_AFTER_WRITE:
+			out[i].expireMode = expireAfterWrite
+		case pb.FromFunction_ExpirationSpec_AFTER_INVOKE:
+			out[i].expireMode = expireAfterInvoke
+		default:
+			return nil, garbled(fmt.Errorf("state %q has the unknown expiration mode %d", m.GetStateName(), expiration.GetMode()))
+		}
+		out[i].expireAfter = millis(expiration.GetExpireAfterMillis())
+	}
+	return out, nil
+}
+
+func address3(a actor.Address) *pb.Address {
+	return &pb.Address{Namespace: a.Type.Namespace, Type: a.Type.Name, Id: a.ID}
+}
+
+func typed3(v actor.Value) *pb.TypedValue {
+	return &pb.TypedValue{Typename: v.Type, HasValue: true, Value: v.Data}
+}
+
+func target3(m *pb.Address) (actor.Address, error) {
+	a := actor.Address{Type: actor.TypeName{Namespace: m.GetNamespace(), Name: m.GetType()}, ID: m.GetId()}
+	if err := a.Check(); err != nil {
+		return a, forbidden(actor.ReasonBadAddress, fmt.Errorf("target: %w", err))
+	}
+	return a, nil
+}
+
+// value3 reads a value. Where protocol 2.x has the bytes of an Any, protocol
+// 3.x has has_value; a mix-up would silently lose them, so it is refused.
+func value3(m *pb.TypedValue) (actor.Value, error) {
+	for unknown := m.ProtoReflect().GetUnknown(); len(unknown) > 0; {
+		number, kind, n := protowire.ConsumeField(unknown)
+		if n < 0 {
+			break
+		}
+		if number == 2 && kind == protowire.BytesType {
+			return actor.Value{}, forbidden(actor.ReasonProtocol, errors.New("the function seems to speak protocol 2.x: a value is an Any"))
+		}
+		unknown = unknown[n:]
+	}
+	return actor.Value{Type: m.GetTypename(), Data: m.GetValue()}, nil
+}
+
+func storedValue3(m *pb.TypedValue) (actor.Value, error) {
+	v, err := value3(m)
+	v.Type = orUnset(v.Type)
+	return v, err
+}
+
+func orUnset(typename string) string {
+	if typename == "" {
+		return unsetType
+	}
+	return typename
+}
+
+// millis is ms as a Duration, or the longest Duration there is.
+func millis(ms int64) time.Duration {
+	if ms > math.MaxInt64/int64(time.Millisecond) {
+		return math.MaxInt64
+	}
+	return time.Duration(ms) * time.Millisecond
+}

@@ -1,0 +1,157 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rs/zerolog"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// defaultMaxReplyBytes is the largest answer that upstream takes.
+const defaultMaxReplyBytes = 32 << 20
+
+// EndpointConfig says where functions are and how they are called. Zero
+// fields but URLTemplate mean the defaults.
+type EndpointConfig struct {
+	// URLTemplate is the URL with {function.name} in the place of the
+	// function type's name. Credentials in it are sent as basic
+	// authentication.
+	URLTemplate string
+	Transport   Transport
+	// MaxReplyBytes limits an answer's body, decompressed. The default is
+	// 32 MiB.
+	MaxReplyBytes int64
+	Log           zerolog.Logger
+}
+
+// Endpoint is a server of functions that are called over HTTP. It is used by
+// many goroutines at once.
+type Endpoint struct {
+	template  urlTemplate
+	transport Transport
+	maxReply  int64
+	codec     codec
+	client    *http.Client
+	log       zerolog.Logger
+
+	opened, reused atomic.Uint64
+
+	mu            sync.Mutex
+	registrations map[actor.TypeName]*registration
+}
+
+// NewEndpoint returns an endpoint for protocol 3.x. It connects to nothing
+// yet.
+func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
+	template, err := parseURLTemplate(cfg.URLTemplate)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := cfg.Transport.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.MaxReplyBytes == 0 {
+		cfg.MaxReplyBytes = defaultMaxReplyBytes
+	}
+	return &Endpoint{
+		template:      template,
+		transport:     transport,
+		maxReply:      cfg.MaxReplyBytes,
+		codec:         codec3{},
+		client:        transport.client(),
+		log:           cfg.Log.With().Str("endpoint", template.name).Logger(),
+		registrations: map[actor.TypeName]*registration{},
+	}, nil
+}
+
+// Name is the URL template without credentials, query and fragment. Limits
+// and circuit breakers count by it, and logs show it.
+func (e *Endpoint) Name() string { return e.template.name }
+
+// EndpointStats counts since the endpoint was made.
+type EndpointStats struct {
+	ConnectionsOpened uint64
+	ConnectionsReused uint64 // calls that found an idle connection
+}
+
+// Stats returns a snapshot.
+func (e *Endpoint) Stats() EndpointStats {
+	return EndpointStats{ConnectionsOpened: e.opened.Load(), ConnectionsReused: e.reused.Load()}
+}
+
+// Close closes the idle connections. Calls in flight end by their contexts.
+func (e *Endpoint) Close() { e.client.CloseIdleConnections() }
+
+// Function returns the function of type t at this endpoint. What one learns
+// about the states of t, all others of the same type know.
+func (e *Endpoint) Function(t actor.TypeName) actor.Function {
+	target, name := e.template.resolve(t)
+	return &remote{endpoint: e, url: target, name: name, states: e.registrationOf(t)}
+}
+
+func (e *Endpoint) registrationOf(t actor.TypeName) *registration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.registrations[t]
+	if r == nil {
+		r = newRegistration()
+		e.registrations[t] = r
+	}
+	return r
+}
+
+// urlTemplate is a URL with the place of the function's name.
+type urlTemplate struct {
+	full string // with credentials: never shown
+	name string
+}
+
+const (
+	functionName = "{function.name}"
+	// nameStandIn takes the place of functionName where a URL may not have
+	// braces.
+	nameStandIn = "function-name-stand-in"
+)
+
+// parseURLTemplate checks a template. Its errors don't show credentials.
+func parseURLTemplate(s string) (urlTemplate, error) {
+	u, err := url.Parse(strings.ReplaceAll(s, functionName, nameStandIn))
+	if err != nil {
+		var parsing *url.Error
+		if errors.As(err, &parsing) {
+			err = parsing.Err // without the URL
+		}
+		return urlTemplate{}, fmt.Errorf("URL template: %w", err)
+	}
+	shown := *u
+	shown.User, shown.RawQuery, shown.ForceQuery, shown.Fragment, shown.RawFragment = nil, "", false, "", ""
+	name := strings.ReplaceAll(shown.String(), nameStandIn, functionName)
+	switch u.Scheme {
+	case "http", "https":
+	case "http+unix", "https+unix":
+		return urlTemplate{}, fmt.Errorf("URL template %s: functions at Unix sockets can't be called yet, use http or https", name)
+	default:
+		return urlTemplate{}, fmt.Errorf("URL template %s: scheme %q can't be called, use http or https", name, u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return urlTemplate{}, fmt.Errorf("URL template %s has no host", name)
+	}
+	if strings.ContainsAny(u.Path, "{}") {
+		return urlTemplate{}, fmt.Errorf("URL template %s: %s is the only placeholder", name, functionName)
+	}
+	return urlTemplate{full: s, name: name}, nil
+}
+
+// resolve returns the URL for t, and what of it may be shown.
+func (t urlTemplate) resolve(typ actor.TypeName) (full, shown string) {
+	part := url.PathEscape(typ.Name)
+	return strings.ReplaceAll(t.full, functionName, part), strings.ReplaceAll(t.name, functionName, part)
+}

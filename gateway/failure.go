@@ -1,0 +1,206 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// maxExcerpt is how much of an answer's body an error shows, in bytes.
+const maxExcerpt = 512
+
+// maxRetryAfter caps what a server may ask for.
+const maxRetryAfter = 5 * time.Minute
+
+// errSilence is the cause when an answer pauses for longer than
+// Transport.Read.
+var errSilence = errors.New("the answer stopped for longer than the read limit")
+
+// stage tells how far a call got. The client repeats a request that reached
+// nobody on a new connection by itself, so it may go back.
+type stage struct {
+	endpoint *Endpoint
+	written  atomic.Bool // the request may have reached the function
+}
+
+func (s *stage) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn: func(string) { s.written.Store(false) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			if info.Reused {
+				s.endpoint.reused.Add(1)
+			} else {
+				s.endpoint.opened.Add(1)
+			}
+		},
+		WroteHeaders: func() { s.written.Store(true) },
+	}
+}
+
+// lost is the failure of a call that got no answer.
+func lost(ctx context.Context, s *stage, err error) *actor.InvokeError {
+	var shown *url.Error
+	if errors.As(err, &shown) {
+		err = shown.Err // without the URL, which may hold secrets
+	}
+	e := &actor.InvokeError{Reason: actor.ReasonProtocol, Err: fmt.Errorf("no answer: %w", err)}
+	if !s.written.Load() {
+		e.Kind = actor.Unreachable
+	}
+	if timedOut(ctx, err) {
+		e.Reason = actor.ReasonTimeout
+		e.Err = fmt.Errorf("no answer: %w", orCause(ctx, err))
+	}
+	return e
+}
+
+func timedOut(ctx context.Context, err error) bool {
+	var timeout net.Error
+	return ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// orCause is why ctx ended, if it has, else err.
+func orCause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// statusFailure is the failure that a status other than 2xx means.
+func statusFailure(resp *http.Response, body io.Reader) *actor.InvokeError {
+	return &actor.InvokeError{
+		Kind: kindOfStatus(resp.StatusCode), Reason: actor.ReasonStatus, HTTPStatus: resp.StatusCode,
+		RetryAfter: retryAfter(resp.Header, time.Now()),
+		Err:        fmt.Errorf("status %s%s", statusText(resp.StatusCode), quoteBody(body)),
+	}
+}
+
+func statusText(code int) string {
+	if text := http.StatusText(code); text != "" {
+		return strconv.Itoa(code) + " " + text
+	}
+	return strconv.Itoa(code)
+}
+
+func kindOfStatus(code int) actor.FailureKind {
+	switch code {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return actor.Unreachable
+	case http.StatusRequestTimeout, http.StatusConflict, 420, 499:
+		return actor.Answered
+	}
+	if code >= 500 {
+		return actor.Answered
+	}
+	return actor.Final
+}
+
+// retryAfter reads the header of that name: seconds or a date.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if text == "" {
+		return 0
+	}
+	var wait time.Duration
+	if seconds, err := strconv.ParseUint(text, 10, 63); err == nil {
+		wait = maxRetryAfter
+		if seconds < uint64(maxRetryAfter/time.Second) {
+			wait = time.Duration(seconds) * time.Second //nolint:gosec // just bounded
+		}
+	} else if date, err := http.ParseTime(text); err == nil {
+		wait = date.Sub(now)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}
+
+// readBody reads the body of a good answer, of limit bytes at most.
+func readBody(ctx context.Context, resp *http.Response, body io.Reader, limit int64) ([]byte, *actor.InvokeError) {
+	tooLarge := &actor.InvokeError{
+		Kind: actor.Final, Reason: actor.ReasonLimit, HTTPStatus: resp.StatusCode,
+		Err: fmt.Errorf("the answer is larger than %d bytes", limit),
+	}
+	if resp.ContentLength > limit {
+		return nil, tooLarge
+	}
+	data, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if int64(len(data)) > limit {
+		return nil, tooLarge
+	}
+	if err != nil {
+		e := &actor.InvokeError{Reason: actor.ReasonProtocol, HTTPStatus: resp.StatusCode}
+		if timedOut(ctx, err) {
+			e.Reason = actor.ReasonTimeout
+		}
+		e.Err = fmt.Errorf("the answer broke off after %d bytes: %w", len(data), orCause(ctx, err))
+		return nil, e
+	}
+	return data, nil
+}
+
+// silenceLimit reads a body and gives its call up when nothing comes for
+// longer than limit; zero means no limit.
+type silenceLimit struct {
+	body   io.Reader
+	limit  time.Duration
+	cancel context.CancelCauseFunc
+}
+
+func (s *silenceLimit) Read(p []byte) (int, error) {
+	if s.limit > 0 {
+		timer := time.AfterFunc(s.limit, func() { s.cancel(errSilence) })
+		defer timer.Stop()
+	}
+	return s.body.Read(p) //nolint:wrapcheck // io.EOF has to stay itself
+}
+
+// quoteBody returns ": <what the body begins with>", or nothing.
+func quoteBody(body io.Reader) string {
+	data, _ := io.ReadAll(io.LimitReader(body, maxExcerpt)) // as much as there is
+	if text := excerpt(data); text != "" {
+		return ": " + text
+	}
+	return ""
+}
+
+// withExcerpt adds what an unreadable body begins with to err.
+func withExcerpt(err error, body []byte) error {
+	if text := excerpt(body); text != "" {
+		return fmt.Errorf("%w; it begins with %q", err, text)
+	}
+	return err
+}
+
+// excerpt is the beginning of data as one printable line of at most
+// maxExcerpt bytes.
+func excerpt(data []byte) string {
+	var b strings.Builder
+	for len(data) > 0 && b.Len() < maxExcerpt {
+		r, size := utf8.DecodeRune(data)
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			r = ' '
+		case r == utf8.RuneError && size == 1 || !unicode.IsPrint(r):
+			r = '.'
+		}
+		if b.Len()+utf8.RuneLen(r) > maxExcerpt {
+			break
+		}
+		b.WriteRune(r)
+		data = data[size:]
+	}
+	return strings.TrimSpace(b.String())
+}

@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// maxRounds is how often one Invoke sends its batch, since the function asks
+// for states that it hadn't declared before.
+const maxRounds = 16
+
+// contentType is that of calls and answers, to the letter.
+const contentType = "application/octet-stream"
+
+// errCallTimeout is the cause when Transport.Call is over.
+var errCallTimeout = errors.New("the call's time is over")
+
+// remote is a function at an endpoint.
+type remote struct {
+	endpoint *Endpoint
+	url      string // may hold credentials
+	name     string // url without them
+	states   *registration
+}
+
+// Invoke calls the function with b. It sends the batch again, with more
+// states, while the function asks for it. Its errors are *actor.InvokeError.
+func (r *remote) Invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.endpoint.transport.Call, errCallTimeout)
+	defer cancel()
+	leave, err := r.states.enter(ctx)
+	if err != nil {
+		return nil, r.failed(b, &actor.InvokeError{Kind: actor.Unreachable, Reason: actor.ReasonTimeout, Err: err})
+	}
+	defer leave()
+	for round := 1; ; round++ {
+		states := r.states.known()
+		answer, err := r.exchange(ctx, b, states)
+		if err != nil {
+			return nil, err
+		}
+		if !answer.incomplete {
+			r.states.admitAll()
+			if err := checkMutations(answer.effects.Mutations, states); err != nil {
+				return nil, r.invalid(b, err)
+			}
+			return answer.effects, nil
+		}
+		if err := r.learn(answer.missing, states, round); err != nil {
+			return nil, r.invalid(b, err)
+		}
+	}
+}
+
+// exchange makes one call and decodes the answer.
+func (r *remote) exchange(ctx context.Context, b *actor.Batch, states []stateSpec) (reply, error) {
+	body, err := r.endpoint.codec.encode(b, states)
+	if err != nil {
+		return reply{}, r.invalid(b, err)
+	}
+	data, callErr := r.call(ctx, b, body)
+	if callErr != nil {
+		return reply{}, r.failed(b, callErr)
+	}
+	answer, err := r.endpoint.codec.decode(data)
+	if err != nil {
+		return reply{}, r.invalid(b, withExcerpt(err, data))
+	}
+	return answer, nil
+}
+
+// learn registers the states that the function misses, and ends the exchange
+// when it would go on for ever: sent are the states that it had got.
+func (r *remote) learn(missing, sent []stateSpec, round int) error {
+	if err := r.states.register(missing); err != nil {
+		return err
+	}
+	news := 0
+	for i := range missing {
+		if _, ok := findSpec(sent, missing[i].name); !ok {
+			news++
+		}
+	}
+	switch {
+	case news == 0:
+		return garbled(errors.New("the function asks for states and names none that it hasn't got"))
+	case round >= maxRounds:
+		return garbled(fmt.Errorf("the function has asked for more states %d times in a row", round))
+	}
+	r.states.admitAll()
+	r.endpoint.log.Debug().Str("url", r.name).Int("states", news).Msg("states declared")
+	return nil
+}
+
+// call posts body and returns the body of a good answer.
+func (r *remote) call(ctx context.Context, b *actor.Batch, body []byte) ([]byte, *actor.InvokeError) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stage := &stage{endpoint: r.endpoint}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, stage.trace()), http.MethodPost, r.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, &actor.InvokeError{Kind: actor.Final, Reason: actor.ReasonBadAddress, Err: fmt.Errorf("%s is no URL", r.name)}
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Accept", contentType)
+	req.Header.Set("User-Agent", "jetfn")
+	setTrace(req.Header, b.Envelopes)
+
+	resp, err := r.endpoint.client.Do(req)
+	if err != nil {
+		return nil, lost(ctx, stage, err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // whatever is left is of no interest
+	answer := &silenceLimit{body: resp.Body, limit: r.endpoint.transport.Read, cancel: cancel}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil, statusFailure(resp, answer)
+	}
+	if got := resp.Header.Get("Content-Type"); !strings.EqualFold(got, contentType) {
+		return nil, &actor.InvokeError{
+			Reason: actor.ReasonProtocol, HTTPStatus: resp.StatusCode,
+			Err: fmt.Errorf("the answer's content type is %q, want %q%s", excerpt([]byte(got)), contentType, quoteBody(answer)),
+		}
+	}
+	data, readErr := readBody(ctx, resp, answer, r.endpoint.maxReply)
+	if readErr != nil {
+		return nil, readErr
+	}
+	return data, nil
+}
+
+// setTrace hands the trace of the batch's first traced message on.
+func setTrace(h http.Header, envelopes []actor.Envelope) {
+	for i := range envelopes {
+		if tr := envelopes[i].Trace; tr.Parent != "" {
+			h.Set("Traceparent", tr.Parent)
+			if tr.State != "" {
+				h.Set("Tracestate", tr.State)
+			}
+			return
+		}
+	}
+}
+
+// failed adds to a failure where and for whom it happened.
+func (r *remote) failed(b *actor.Batch, e *actor.InvokeError) *actor.InvokeError {
+	e.Endpoint = r.name
+	e.Err = fmt.Errorf("call %s at %s: %w", b.Target.Type, r.name, e.Err)
+	return e
+}
+
+// invalid makes a failure of an *invalidError.
+func (r *remote) invalid(b *actor.Batch, err error) *actor.InvokeError {
+	e := &actor.InvokeError{Reason: actor.ReasonProtocol, Err: err}
+	var invalid *invalidError
+	if errors.As(err, &invalid) {
+		e.Reason = invalid.reason
+		if invalid.final {
+			e.Kind = actor.Final
+		}
+	}
+	return r.failed(b, e)
+}

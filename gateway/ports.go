@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// Errors that the ports return, possibly wrapped, so that a client is told
+// what happened to its request.
+var (
+	// ErrNotReady means that nothing was done, since the application or the
+	// address's partition is not up yet.
+	ErrNotReady = errors.New("not ready")
+	// ErrUnknown means that the message may be stored, or may not.
+	ErrUnknown = errors.New("outcome unknown")
+	// ErrBusy means that nothing was stored, since there is no room now.
+	ErrBusy = errors.New("busy")
+	// ErrTooLarge means that nothing was stored, since the message is larger
+	// than what can be.
+	ErrTooLarge = errors.New("too large")
+	// ErrNotFound means that there is nothing at that address.
+	ErrNotFound = errors.New("not found")
+)
+
+// Sender stores messages for functions.
+type Sender interface {
+	// Send returns once v is stored durably for target. Unless the error is
+	// ErrNotReady, ErrBusy, ErrTooLarge or actor.ErrBadAddress, the message
+	// may be stored even so.
+	Send(ctx context.Context, target actor.Address, v actor.Value, tr actor.Trace) (Receipt, error)
+}
+
+// Receipt says where a message is stored.
+type Receipt struct {
+	ID        string // unique in the application
+	Partition int
+	Seq       uint64 // in the mailbox stream
+}
+
+// States reads what addresses remember.
+type States interface {
+	// State returns the state of a. It sees every call whose effects are
+	// durable. An address without any state has an empty view, or
+	// ErrNotFound.
+	State(ctx context.Context, a actor.Address) (actor.StateView, error)
+	// States returns up to limit addresses of type t that have state, from
+	// behind the cursor after, which is empty at the start, and the cursor of
+	// the next page, which is empty at the end.
+	States(ctx context.Context, t actor.TypeName, after string, limit int) ([]StateItem, string, error)
+}
+
+// StateItem is one address of a listing.
+type StateItem struct {
+	Address actor.Address
+	View    actor.StateView
+}
+
+// Functions knows what can be called.
+type Functions interface {
+	// Known reports whether a function serves t.
+	Known(t actor.TypeName) bool
+	// List returns the bindings in the order in which users should see them.
+	List() []FunctionInfo
+}
+
+// FunctionInfo is one binding as GET /v1/functions shows it.
+type FunctionInfo struct {
+	Type          string `json:"type"`               // "namespace/name" or "namespace/*"
+	Kind          string `json:"kind,omitempty"`     // "http", "embedded", "nats"
+	Endpoint      string `json:"endpoint,omitempty"` // without credentials
+	MaxBatch      int    `json:"maxNumBatchRequests,omitempty"`
+	MaxConcurrent int    `json:"maxConcurrentRequests,omitempty"`
+}
+
+// Readiness knows what the application still waits for.
+type Readiness interface {
+	// Reasons returns why the application is not ready; empty means it is.
+	Reasons() []string
+}
+
+// Popper takes records off the playground's topics.
+type Popper interface {
+	// Pop takes the oldest record of topic, once; ok is false when there is
+	// none.
+	Pop(ctx context.Context, topic string) (data []byte, ok bool, err error)
+}

@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// Problem is an error as clients see it (RFC 9457).
+type Problem struct {
+	Type    string `json:"type"` // "urn:jetfn:problem:<slug>"
+	Title   string `json:"title"`
+	Status  int    `json:"status"`
+	Detail  string `json:"detail"`
+	Address string `json:"address,omitempty"`
+	TraceID string `json:"traceId"`
+	// Accepted is false when the request surely had no effect.
+	Accepted bool `json:"accepted"`
+}
+
+const problemPrefix = "urn:jetfn:problem:"
+
+// slug names a kind of problem.
+type slug string
+
+const (
+	badAddress      slug = "bad-address"
+	badBody         slug = "bad-body"
+	badRequest      slug = "bad-request"
+	forbiddenOrigin slug = "forbidden"
+	unknownFunction slug = "unknown-function"
+	notFound        slug = "not-found"
+	badMethod       slug = "method-not-allowed"
+	tooLarge        slug = "too-large"
+	badType         slug = "bad-type"
+	busy            slug = "busy"
+	internal        slug = "internal"
+	unsupported     slug = "unsupported"
+	notReady        slug = "not-ready"
+	timeout         slug = "timeout"
+)
+
+// statusAndTitle is what all problems of a kind share.
+func (s slug) statusAndTitle() (int, string) {
+	switch s {
+	case badAddress:
+		return http.StatusBadRequest, "The address can't be used"
+	case badBody:
+		return http.StatusBadRequest, "The body can't be read"
+	case badRequest:
+		return http.StatusBadRequest, "The request can't be understood"
+	case forbiddenOrigin:
+		return http.StatusForbidden, "The request comes from elsewhere"
+	case unknownFunction:
+		return http.StatusNotFound, "No function serves this address"
+	case notFound:
+		return http.StatusNotFound, "There is nothing here"
+	case badMethod:
+		return http.StatusMethodNotAllowed, "The method is not allowed here"
+	case tooLarge:
+		return http.StatusRequestEntityTooLarge, "The message is too large"
+	case badType:
+		return http.StatusUnsupportedMediaType, "The value's type is missing or wrong"
+	case busy:
+		return http.StatusTooManyRequests, "There is no room now"
+	case unsupported:
+		return http.StatusNotImplemented, "This is not supported yet"
+	case notReady:
+		return http.StatusServiceUnavailable, "The application is not ready"
+	case timeout:
+		return http.StatusGatewayTimeout, "The outcome is not known"
+	case internal:
+	}
+	return http.StatusInternalServerError, "Something went wrong"
+}
+
+// problem makes a problem of a request that surely had no effect.
+func problem(s slug, detail string) *Problem {
+	status, title := s.statusAndTitle()
+	return &Problem{Type: problemPrefix + string(s), Title: title, Status: status, Detail: detail}
+}
+
+// at adds the address that a problem is about.
+func (p *Problem) at(a actor.Address) *Problem {
+	p.Address = a.String()
+	return p
+}
+
+// problemOf says what an error of a port means. For a write, everything that
+// doesn't prove the opposite may have been accepted.
+func problemOf(err error, write bool) *Problem {
+	switch {
+	case errors.Is(err, ErrNotReady):
+		return problem(notReady, err.Error())
+	case errors.Is(err, ErrBusy):
+		return problem(busy, err.Error())
+	case errors.Is(err, ErrTooLarge):
+		return problem(tooLarge, err.Error())
+	case errors.Is(err, ErrNotFound), errors.Is(err, actor.ErrNotFound):
+		return problem(notFound, err.Error())
+	case errors.Is(err, actor.ErrBadAddress):
+		return problem(badAddress, err.Error())
+	case errors.Is(err, ErrUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		p := problem(timeout, err.Error())
+		p.Accepted = write
+		return p
+	default:
+		p := problem(internal, err.Error())
+		p.Accepted = write
+		return p
+	}
+}
+
+// write answers a request with p.
+func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
+	p.TraceID = traceID(r)
+	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, p.Status, "application/problem+json", p)
+}
+
+func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) {
+	data, err := json.Marshal(v)
+	if err != nil { // of our own types: can't be
+		status, data = http.StatusInternalServerError, []byte("{}")
+	}
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(data, '\n')) // fails when the client is gone
+}
+
+// traceOf is the trace context of a request; zero if it has none that is
+// valid.
+func traceOf(r *http.Request) actor.Trace {
+	parent := r.Header.Get("Traceparent")
+	if !validTraceparent(parent) {
+		return actor.Trace{}
+	}
+	return actor.Trace{Parent: parent, State: strings.Join(r.Header.Values("Tracestate"), ",")}
+}
+
+// traceID is the id of the request's trace, or a new one.
+func traceID(r *http.Request) string {
+	if tr := traceOf(r); tr.Parent != "" {
+		return tr.Parent[3:35]
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
+
+// validTraceparent checks the form "00-<32 hex>-<16 hex>-<2 hex>", all of it
+// lower case and no id zero.
+func validTraceparent(s string) bool {
+	parts := strings.Split(s, "-")
+	if len(parts) < 4 || parts[0] == "ff" || parts[0] == "00" && len(parts) != 4 {
+		return false
+	}
+	for i, size := range []int{2, 32, 16, 2} {
+		if len(parts[i]) != size || strings.Trim(parts[i], "0123456789abcdef") != "" {
+			return false
+		}
+	}
+	return strings.Trim(parts[1], "0") != "" && strings.Trim(parts[2], "0") != ""
+}

@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// sent is the answer to a send.
+type sent struct {
+	ID        string `json:"id"`
+	Address   string `json:"address"`
+	Partition int    `json:"partition"`
+	Seq       uint64 `json:"seq"`
+}
+
+func (a *api) serveSend(w http.ResponseWriter, r *http.Request, raw []string) {
+	target, p := addressOf(raw)
+	if p == nil {
+		p = a.checkSend(r, target)
+	}
+	var value actor.Value
+	if p == nil {
+		value, p = valueOf(w, r, a.MaxBodyBytes)
+	}
+	if p != nil {
+		a.fail(w, r, p, target)
+		return
+	}
+	receipt, err := a.Sender.Send(r.Context(), target, value, traceOf(r))
+	if err != nil {
+		a.fail(w, r, problemOf(err, true), target)
+		return
+	}
+	writeJSON(w, http.StatusAccepted, "application/json",
+		sent{ID: receipt.ID, Address: target.String(), Partition: receipt.Partition, Seq: receipt.Seq})
+}
+
+// checkSend refuses what would not be done as asked.
+func (a *api) checkSend(r *http.Request, target actor.Address) *Problem {
+	switch {
+	case r.URL.Query().Has("delay"), r.Header.Get("Jetfn-Delay") != "":
+		return problem(unsupported, "messages can't be delayed from outside yet; send without a delay")
+	case r.Header.Get("Idempotency-Key") != "":
+		return problem(unsupported, "Idempotency-Key is not kept yet; send without it")
+	}
+	return known(a.Functions, target)
+}
+
+func known(functions Functions, target actor.Address) *Problem {
+	if functions.Known(target.Type) {
+		return nil
+	}
+	return problem(unknownFunction, fmt.Sprintf("no module binds a function to %s", target.Type))
+}
+
+// fail answers with a problem about target, and logs it when it is ours.
+func (a *api) fail(w http.ResponseWriter, r *http.Request, p *Problem, target actor.Address) {
+	if !target.IsZero() {
+		p.at(target)
+	}
+	p.write(w, r)
+	if p.Status == http.StatusInternalServerError {
+		a.Log.Error().Str("target", p.Address).Str("trace_id", p.TraceID).Str("error", p.Detail).Msg("request failed")
+	}
+}
+
+// valueOf reads a message's value from a request.
+func valueOf(w http.ResponseWriter, r *http.Request, limit int64) (actor.Value, *Problem) {
+	typename := r.Header.Get("Jetfn-Type")
+	if typename == "" {
+		typename = r.URL.Query().Get("valueType")
+	}
+	if !utf8.ValidString(typename) {
+		return actor.Value{}, problem(badType, fmt.Sprintf("the type name %q is not valid UTF-8", typename))
+	}
+	body, p := bodyOf(w, r, limit)
+	if p != nil {
+		return actor.Value{}, p
+	}
+	value, bad := actor.ValueFrom(typename, r.Header.Get("Content-Type"), body)
+	if bad != nil {
+		return actor.Value{}, problem(badType, bad.Detail)
+	}
+	return value, nil
+}
+
+// bodyOf reads a request's body.
+func bodyOf(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Problem) {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return nil, problem(badType, fmt.Sprintf("content encoding %q is not supported; send the value as it is", encoding))
+	}
+	large := problem(tooLarge, fmt.Sprintf("the body may have %d bytes at most", limit))
+	if r.ContentLength > limit {
+		return nil, large
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var exceeded *http.MaxBytesError
+	switch {
+	case errors.As(err, &exceeded):
+		return nil, large
+	case err != nil:
+		return nil, problem(badBody, fmt.Sprintf("the body broke off after %d bytes: %v", len(body), err))
+	}
+	// The listener's time limit is for reading; what follows has its own.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // not every connection has one
+	return body, nil
+}

@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// The kinds of transport that a module can name. They differ in defaults, and
+// in what upstream's client of that name does.
+const (
+	TransportAsync  = "async"
+	TransportOkHTTP = "okhttp"
+)
+
+// Transport sets how an endpoint is reached. Zero durations and sizes mean
+// the defaults of Kind, which DefaultTransport returns.
+type Transport struct {
+	// Kind is TransportAsync, which is the default, or TransportOkHTTP.
+	Kind string
+	// Call limits one Invoke with all its rounds.
+	Call time.Duration
+	// Connect limits the making of a connection, and its TLS handshake.
+	Connect time.Duration
+	// Read limits the silence while an answer is awaited or read. The default
+	// of kind async is no limit but Call.
+	Read time.Duration
+	// Write limits every single write to the connection, likewise.
+	Write time.Duration
+	// PoolSize is how many idle connections are kept per host.
+	PoolSize int
+	// PoolTTL is how long an idle connection is kept; negative means for
+	// ever.
+	PoolTTL time.Duration
+	// FollowRedirects makes redirects be followed. Its zero value is no
+	// default: DefaultTransport sets it for kind okhttp.
+	FollowRedirects bool
+}
+
+// DefaultTransport returns the settings that upstream uses for a kind.
+func DefaultTransport(kind string) Transport {
+	if kind == TransportOkHTTP {
+		return Transport{
+			Kind: TransportOkHTTP, Call: time.Minute,
+			Connect: 10 * time.Second, Read: 10 * time.Second, Write: 10 * time.Second,
+			PoolSize: 1024, PoolTTL: time.Minute, FollowRedirects: true,
+		}
+	}
+	return Transport{
+		Kind: TransportAsync, Call: 2 * time.Minute,
+		Connect: 20 * time.Second, PoolSize: 1024, PoolTTL: 15 * time.Second,
+	}
+}
+
+// withDefaults fills the zero fields in.
+func (t Transport) withDefaults() (Transport, error) {
+	if t.Kind != "" && t.Kind != TransportAsync && t.Kind != TransportOkHTTP {
+		return t, fmt.Errorf("unknown kind of transport %q, want %q or %q", t.Kind, TransportAsync, TransportOkHTTP)
+	}
+	d := DefaultTransport(t.Kind)
+	t.Kind = d.Kind
+	for _, f := range []struct{ field, value *time.Duration }{
+		{&t.Call, &d.Call}, {&t.Connect, &d.Connect}, {&t.Read, &d.Read}, {&t.Write, &d.Write}, {&t.PoolTTL, &d.PoolTTL},
+	} {
+		if *f.field == 0 {
+			*f.field = *f.value
+		}
+	}
+	if t.PoolSize == 0 {
+		t.PoolSize = d.PoolSize
+	}
+	if t.Call < 0 || t.Connect < 0 || t.Read < 0 || t.Write < 0 || t.PoolSize < 0 {
+		return t, fmt.Errorf("transport %s: a limit is negative", t.Kind)
+	}
+	return t, nil
+}
+
+// client returns the HTTP client of one endpoint.
+func (t Transport) client() *http.Client {
+	dialer := &net.Dialer{Timeout: t.Connect, KeepAlive: 30 * time.Second}
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(t.Kind == TransportOkHTTP) // over TLS, where the server offers it
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, addr)
+			if err == nil && t.Write > 0 {
+				conn = &writeLimitedConn{Conn: conn, limit: t.Write}
+			}
+			return conn, err
+		},
+		TLSHandshakeTimeout:   t.Connect,
+		ResponseHeaderTimeout: t.Read,
+		MaxIdleConnsPerHost:   t.PoolSize,
+		IdleConnTimeout:       max(t.PoolTTL, 0),
+		// An answer's headers are small; a server that sends more is broken.
+		MaxResponseHeaderBytes: 256 << 10,
+		WriteBufferSize:        16 << 10,
+		ReadBufferSize:         16 << 10,
+		Protocols:              protocols,
+	}
+	client := &http.Client{Transport: transport}
+	if !t.FollowRedirects {
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	return client
+}
+
+// writeLimitedConn gives every write a deadline of its own.
+type writeLimitedConn struct {
+	net.Conn
+
+	limit time.Duration
+}
+
+func (c *writeLimitedConn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.limit)); err != nil {
+		return 0, fmt.Errorf("limit write: %w", err)
+	}
+	return c.Conn.Write(b) //nolint:wrapcheck // a net.Conn's errors are its callers' to read
+}
