@@ -1,0 +1,78 @@
+# The targets; `make` alone prints them.
+
+GO          ?= go
+LINT_VERSION = 2.15.0
+LINT         = $(shell $(GO) env GOPATH)/bin/golangci-lint
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# The race detector needs cgo and a C compiler.
+CC_FOUND = $(shell command -v $$($(GO) env CC) 2>/dev/null)
+RACE     = $(if $(CC_FOUND),-race)
+ifneq ($(RACE),)
+export CGO_ENABLED = 1
+endif
+
+.PHONY: help
+help: ## Print this list.
+	@echo "usage: make TARGET"
+	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  %-14s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## Build bin/jetfn.
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/jetfn ./cmd/jetfn
+
+.PHONY: test
+test: ## Run the tests; needs Go only. With the race detector where a C compiler is.
+	@$(if $(RACE),echo "make test: with -race ($(CC_FOUND))",echo "make test: without -race: no C compiler was found")
+	@$(GO) test $(RACE) -timeout 20m ./...
+
+# make runs a target once, so `make check test` tests once.
+.PHONY: check
+check: need-race fmt-check vet lint generated test ## All that must pass before a commit.
+
+.PHONY: need-race
+need-race:
+	@test -n "$(CC_FOUND)" || { echo "make check: the race detector needs a C compiler: install gcc or clang, or set CC" >&2; exit 1; }
+
+.PHONY: fmt
+fmt: $(LINT)-$(LINT_VERSION) ## Format the code.
+	$(LINT)-$(LINT_VERSION) fmt
+
+.PHONY: fmt-check
+fmt-check: $(LINT)-$(LINT_VERSION)
+	@out=$$($(LINT)-$(LINT_VERSION) fmt --diff) || { echo "$$out"; echo "make check: not formatted; run make fmt" >&2; exit 1; }; \
+	test -z "$$out" || { echo "$$out"; echo "make check: not formatted; run make fmt" >&2; exit 1; }
+
+.PHONY: vet
+vet: ## Run go vet, also on the code behind build tags.
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./e2e
+	$(GO) vet -tags faultpoints ./...
+
+.PHONY: lint
+lint: $(LINT)-$(LINT_VERSION) ## Run golangci-lint, installing the pinned version if it is missing.
+	$(LINT)-$(LINT_VERSION) run ./...
+	$(LINT)-$(LINT_VERSION) run --build-tags e2e ./e2e/...
+
+$(LINT)-$(LINT_VERSION):
+	@scripts/install-lint $(LINT_VERSION) $@
+
+.PHONY: generate
+generate: ## Generate code again.
+	$(GO) generate ./...
+
+.PHONY: generated
+generated: ## Fail if generating changes a file.
+	@scripts/check-generated
+
+.PHONY: e2e
+e2e: e2e-setup ## Run the built binary with the real StateFun SDKs. RUN=regexp picks tests.
+	$(GO) test -tags e2e -count=1 -timeout 50m $(if $(RUN),-run '$(RUN)') $(if $(V),-v) ./e2e
+
+.PHONY: e2e-setup
+e2e-setup: ## Install the StateFun SDKs for e2e into .e2e.
+	@scripts/e2e-setup
+
+.PHONY: clean
+clean: ## Remove what make built and installed here.
+	rm -rf bin dist .e2e
