@@ -99,7 +99,6 @@ type App struct {
 	fed        atomic.Pointer[Targets] // what the ingress feed uses
 
 	mu   sync.Mutex
-	pops map[string]jetstream.Consumer // by subject
 }
 
 // Open creates the application's streams and buckets, or verifies them.
@@ -113,7 +112,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
 	}
-	a := &App{cfg: cfg, names: names{cfg.App}, nc: nc, js: js, pops: map[string]jetstream.Consumer{}}
+	a := &App{cfg: cfg, names: names{cfg.App}, nc: nc, js: js}
 	if err := a.open(ctx); err != nil {
 		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
 	}

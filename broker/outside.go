@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,70 +15,53 @@ import (
 	"github.com/jetfn/jetfn/actor"
 )
 
-// popAckWait is after how long a record whose taking was not confirmed is
-// there again.
-const popAckWait = 5 * time.Second
-
 // PopEgress takes one record of an egress and key for ever. It is false if
-// there is none. After an error the record may be taken, or come again.
+// there is none. The record is noted as taken, durably, before it is handed
+// out: nobody gets it twice, and a crash in between loses it for its reader.
+// After an error it may be taken or not.
+//
+// An acknowledgement would not do: the server keeps a consumer's position in
+// memory for a while, and forgets it when it is killed.
 func (a *App) PopEgress(ctx context.Context, egress actor.TypeName, key string) (data []byte, ok bool, err error) {
 	subject := a.names.egress(egress, key, a.cfg.EgressPrefix)
-	consumer, err := a.popConsumer(ctx, subject)
-	if err != nil {
-		return nil, false, fmt.Errorf("take from egress %s: %w", egress, err)
-	}
-	batch, err := consumer.FetchNoWait(1)
-	if err != nil {
-		a.forgetPop(subject)
-		return nil, false, fmt.Errorf("take from egress %s: %w", egress, err)
-	}
-	var m jetstream.Msg
-	select {
-	case m = <-batch.Messages(): // nil if it is closed
-	case <-ctx.Done():
-		return nil, false, fmt.Errorf("take from egress %s: %w", egress, ctx.Err())
-	}
-	if m != nil {
-		if err := m.DoubleAck(ctx); err != nil {
-			return nil, false, fmt.Errorf("take from egress %s: confirm: %w", egress, err)
+	for {
+		data, ok, err := a.pop(ctx, subject)
+		if errors.Is(err, jetstream.ErrKeyExists) { // another reader was faster
+			continue
 		}
-		return m.Data(), true, nil
+		if err != nil {
+			return nil, false, fmt.Errorf("take from egress %s: %w", egress, err)
+		}
+		return data, ok, nil
 	}
-	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
-		a.forgetPop(subject) // it may have been deleted: the next call makes it again
-		return nil, false, fmt.Errorf("take from egress %s: %w", egress, err)
-	}
-	return nil, false, nil
 }
 
-func (a *App) popConsumer(ctx context.Context, subject string) (jetstream.Consumer, error) {
-	a.mu.Lock()
-	consumer, ok := a.pops[subject]
-	a.mu.Unlock()
-	if ok {
-		return consumer, nil
-	}
+func (a *App) pop(ctx context.Context, subject string) ([]byte, bool, error) {
+	kv := a.streams.metaKV
 	sum := sha256.Sum256([]byte(subject))
-	consumer, err := a.js.CreateOrUpdateConsumer(ctx, a.names.egressStream(), jetstream.ConsumerConfig{
-		Durable:       "pop_" + hex.EncodeToString(sum[:8]),
-		Description:   "takes records of " + subject,
-		FilterSubject: subject,
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       popAckWait,
-	})
-	if err != nil {
-		return nil, err
+	position := popPrefix + hex.EncodeToString(sum[:16])
+	taken, revision := uint64(0), uint64(0)
+	entry, err := kv.Get(ctx, position)
+	switch {
+	case err == nil:
+		revision = entry.Revision()
+		if taken, err = strconv.ParseUint(string(entry.Value()), 10, 64); err != nil {
+			return nil, false, fmt.Errorf("%s/%s is damaged: %w", a.names.metaBucket(), position, err)
+		}
+	case !errors.Is(err, jetstream.ErrKeyNotFound):
+		return nil, false, err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.pops[subject] = consumer
-	return consumer, nil
-}
-
-func (a *App) forgetPop(subject string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.pops, subject)
+	m, err := a.streams.egress.GetMsg(ctx, taken+1, jetstream.WithGetMsgSubject(subject))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if _, err := kv.Update(ctx, position, []byte(strconv.FormatUint(m.Sequence, 10)), revision); err != nil {
+		return nil, false, err
+	}
+	return m.Data, true, nil
 }
 
 // TailEgress hands every egress message stored from now on to fn, until ctx

@@ -240,5 +240,6 @@ func timerFence(p int) string { return timerPrefix(p) + "open" }
 
 const (
 	creationKey = "app"
+	popPrefix   = "pop." // positions of PopEgress, by a hash of the subject
 	leaseKey    = "lease"
 )

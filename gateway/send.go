@@ -96,9 +96,6 @@ func bodyOf(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Probl
 		return nil, problem(badType, fmt.Sprintf("content encoding %q is not supported; send the value as it is", encoding))
 	}
 	large := problem(tooLarge, fmt.Sprintf("the body may have %d bytes at most", limit))
-	if r.ContentLength > limit {
-		return nil, large
-	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var exceeded *http.MaxBytesError
 	switch {

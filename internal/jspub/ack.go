@@ -33,6 +33,10 @@ type ServerError struct {
 }
 
 func (e *ServerError) Error() string {
+	switch e.Code {
+	case codeAccountLimits, codeNoResources, codeNoStorage:
+		return fmt.Sprintf("NATS has no storage left, free some disk space or raise its limit: %s (JetStream error %d)", e.Description, e.Code)
+	}
 	return fmt.Sprintf("%s (JetStream error %d)", e.Description, e.Code)
 }
 
