@@ -119,7 +119,7 @@ func (c *Calls) grants() []func() {
 	for idle := 0; c.inFlight < c.limit && idle < len(c.order); {
 		c.turn = (c.turn + 1) % len(c.order)
 		e := c.order[c.turn]
-		if !e.free() {
+		if !c.free(e) {
 			idle++
 			continue
 		}
@@ -132,9 +132,17 @@ func (c *Calls) grants() []func() {
 	return out
 }
 
-func (e *endpointCalls) free() bool {
+// share is how many calls an endpoint may have in flight for each place that
+// is free: an endpoint whose calls hang takes at most share/(share+1) of the
+// places, several of them leave some free as well.
+const share = 4
+
+// free reports whether e may have a place now.
+func (c *Calls) free(e *endpointCalls) bool {
 	switch {
 	case len(e.waiting) == 0, e.limit > 0 && e.inFlight >= e.limit:
+		return false
+	case len(c.order) > 1 && e.inFlight >= share*(c.limit-c.inFlight):
 		return false
 	case e.failures == 0:
 		return true

@@ -33,6 +33,27 @@ func TestCallsKeepTheirLimits(t *testing.T) {
 	}
 }
 
+func TestEndpointsThatHangLeavePlacesForOthers(t *testing.T) {
+	t.Parallel()
+	c := NewCalls(1000)
+	granted := map[string]int{}
+	ask := func(endpoint string) { c.acquire(endpoint, 0, func() { granted[endpoint]++ }) }
+	ask("fine")
+	c.release("fine", nil)
+	for _, hanging := range []string{"hangs", "hangs too"} {
+		for range 2000 {
+			ask(hanging)
+		}
+	}
+	for range 100 {
+		ask("fine")
+		c.release("fine", nil)
+	}
+	if granted["fine"] != 101 || granted["hangs"] < 700 {
+		t.Errorf("granted = %v, want every call of the fine endpoint and most places used", granted)
+	}
+}
+
 func TestBreakerProbesAnUnreachableEndpointOneCallAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
