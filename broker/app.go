@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -97,8 +96,6 @@ type App struct {
 	egressScan *scanner
 	dlqScan    *scanner
 	fed        atomic.Pointer[Targets] // what the ingress feed uses
-
-	mu   sync.Mutex
 }
 
 // Open creates the application's streams and buckets, or verifies them.
