@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/jetfn/jetfn/internal/demo"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"jetfn": main})
+}
+
+// TestCommands runs the scripts, each of which is told in its own words what
+// it shows. Every script has free ports in $HTTP and $NATS, the URL of a
+// greeter in $GREETER, and the command "await", which waits until the
+// application at an address is ready.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireUniqueNames:  true,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			greeter := httptest.NewServer(demo.Greeter())
+			env.Defer(greeter.Close)
+			env.Setenv("GREETER", greeter.URL)
+			for _, name := range []string{"HTTP", "NATS", "OTHER"} {
+				address, err := freeAddress()
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, address)
+			}
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"await":     await,
+			"expand":    expand,
+			"exits":     exits,
+			"terminate": terminate,
+		},
+	})
+}
+
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
+// await waits until the application at the address is ready.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: await host:port")
+	}
+	client := &http.Client{Timeout: time.Second}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		response, err := client.Get("http://" + args[0] + "/readyz")
+		if err != nil {
+			continue
+		}
+		ts.Check(response.Body.Close())
+		if response.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	ts.Fatalf("%s is not ready in time", args[0])
+}
+
+// expand replaces $NAMES in a file by the script's environment.
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
+
+// exits runs a command that has to end with the code that comes first.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits code command…")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if err != nil {
+		_, digits, _ := strings.Cut(err.Error(), "exit status ")
+		if _, scanErr := fmt.Sscanf(digits, "%d", &code); scanErr != nil {
+			ts.Fatalf("%s: %v", strings.Join(args[1:], " "), err)
+		}
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("%s ended with %d, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+}
+
+// terminate sends SIGTERM to what runs in the background.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, command := range ts.BackgroundCmds() {
+		ts.Check(command.Process.Signal(syscall.SIGTERM))
+	}
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/jetfn/jetfn/internal/module"
+	"github.com/jetfn/jetfn/internal/runtime"
+)
+
+// runCommand is jetfn run.
+type runCommand struct {
+	Files []string `arg:"" name:"file" help:"Module files."`
+
+	App  string `default:"jetfn" help:"Name of the application."`
+	HTTP string `name:"http" default:"127.0.0.1:8080" help:"Address of the HTTP listener."`
+
+	Data       string `default:"./jetfn-data" help:"Data directory of the embedded NATS server."`
+	NATSListen string `name:"nats-listen" default:"127.0.0.1:4222" help:"Address of the embedded NATS server."`
+	Sync       string `default:"always" enum:"always,interval" help:"When the embedded server writes to disk: always, before it acknowledges, or at an interval of a second, which may lose the last moments at a power failure."`
+
+	NATS     []string `name:"nats" placeholder:"URL" help:"Servers of an existing NATS to use instead of the embedded one."`
+	Replicas int      `default:"1" help:"Copies of each stream in the NATS cluster; only 1 for now."`
+
+	Partitions     int           `default:"0" placeholder:"64" help:"Number of partitions; only when the application is created."`
+	History        time.Duration `default:"0s" help:"How long the journal is kept beyond need."`
+	MaxPerTask     int           `default:"1024" help:"Calls of functions in flight."`
+	EgressMaxAge   time.Duration `default:"168h" help:"How long egress, ingress and dead-letter streams keep messages."`
+	EgressMaxBytes int64         `default:"0" help:"Size at which the egress stream refuses new messages; 0: none."`
+
+	PlaygroundHost string `default:"127.0.0.1" help:"Host that the playground's ports listen on."`
+	Strict         bool   `help:"Refuse unknown keys in modules."`
+	Insecure       bool   `help:"Listen on other than loopback addresses although there are no credentials."`
+}
+
+// Run reads the modules and runs them until ctx ends.
+func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) error {
+	m, found := module.Load(r.Files, module.Options{Strict: r.Strict})
+	for _, d := range found {
+		printf(c.err, "%s\n", d)
+	}
+	if n := len(found.Errors()); n > 0 {
+		printf(c.err, "jetfn: %d %s in modules\n", n, plural(n, "error"))
+		return reported{exitFailure}
+	}
+	return runtime.Run(ctx, runtime.Config{
+		Module: m, App: r.App, Version: buildOf().Version,
+		NATSURLs: r.NATS, DataDir: r.Data, NATSListen: r.NATSListen, SyncInterval: r.Sync == "interval",
+		HTTPAddr: r.HTTP, PlaygroundHost: r.PlaygroundHost, Insecure: r.Insecure,
+		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask,
+		EgressMaxAge: r.EgressMaxAge, EgressMaxBytes: r.EgressMaxBytes,
+		Out: c.out, Log: log,
+	})
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}

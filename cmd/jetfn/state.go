@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/gateway"
+)
+
+// stateCommand is jetfn state.
+type stateCommand struct {
+	Get stateGetCommand `cmd:"" help:"Show the state of one address."`
+	Ls  stateLsCommand  `cmd:"" help:"List the addresses of a type that have state."`
+}
+
+// stateGetCommand is jetfn state get.
+type stateGetCommand struct {
+	Address string `arg:"" help:"namespace/type/id."`
+	serverFlags
+}
+
+// Run prints the state of an address, as its owner sees it.
+func (s *stateGetCommand) Run(ctx context.Context, c console) error {
+	path, err := addressPath(s.Address)
+	if err != nil {
+		return err
+	}
+	var state gateway.AddressState
+	if err := s.do(ctx, http.MethodGet, "/v1/state/"+path, nil, nil, &state); err != nil {
+		return err
+	}
+	if s.Output == outputJSON {
+		return json.NewEncoder(c.out).Encode(state)
+	}
+	return writeStates(c.out, []gateway.AddressState{state})
+}
+
+// stateLsCommand is jetfn state ls.
+type stateLsCommand struct {
+	Type  string `arg:"" help:"namespace/type."`
+	After string `help:"Begin behind this id."`
+	Limit int    `default:"0" help:"How many addresses to list; 0: all."`
+	serverFlags
+}
+
+// Run lists addresses with their state.
+func (s *stateLsCommand) Run(ctx context.Context, c console) error {
+	t, err := actor.ParseTypeName(s.Type)
+	if err != nil {
+		return usage{err}
+	}
+	states := []gateway.AddressState{}
+	for after := s.After; ; {
+		page, err := s.page(ctx, t, after, s.Limit-len(states))
+		if err != nil {
+			return err
+		}
+		states = append(states, page.Items...)
+		if page.Next == "" || s.Limit > 0 && len(states) >= s.Limit {
+			break
+		}
+		after = page.Next
+	}
+	if s.Output == outputJSON {
+		return json.NewEncoder(c.out).Encode(states)
+	}
+	return writeStates(c.out, states)
+}
+
+// statePage is what the server lists at once.
+type statePage struct {
+	Items []gateway.AddressState `json:"items"`
+	Next  string                 `json:"next"`
+}
+
+func (s *stateLsCommand) page(ctx context.Context, t actor.TypeName, after string, rest int) (statePage, error) {
+	const most = 1000
+	query := url.Values{"limit": {strconv.Itoa(most)}}
+	if s.Limit > 0 {
+		query.Set("limit", strconv.Itoa(min(rest, most)))
+	}
+	if after != "" {
+		query.Set("after", after)
+	}
+	var page statePage
+	err := s.do(ctx, http.MethodGet, "/v1/state/"+typePath(t)+"?"+query.Encode(), nil, nil, &page)
+	return page, err
+}
+
+// writeStates prints one line for each value.
+func writeStates(w io.Writer, states []gateway.AddressState) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	printf(table, "ADDRESS\tNAME\tVALUE\tTYPE\tWRITTEN\n")
+	for _, s := range states {
+		names := make([]string, 0, len(s.Values))
+		for name := range s.Values {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			v := s.Values[name]
+			written := time.UnixMilli(v.WrittenAt).Format(time.RFC3339)
+			printf(table, "%s\t%s\t%s\t%s\t%s\n", s.Address, name, shown(v), v.Type, written)
+		}
+	}
+	return table.Flush()
+}
+
+// shown is a value on one line: its text, or its bytes as a Go string.
+func shown(v gateway.NamedValue) string {
+	if v.Text != nil {
+		return strconv.Quote(*v.Text)
+	}
+	const most = 60
+	if len(v.Value) > most {
+		return strconv.QuoteToASCII(string(v.Value[:most])) + fmt.Sprintf("… (%d bytes)", len(v.Value))
+	}
+	return strconv.QuoteToASCII(string(v.Value))
+}

@@ -1,0 +1,129 @@
+package module
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// Module is what all the files of an application say together.
+type Module struct {
+	Endpoints           []Endpoint
+	Ingresses           []Ingress
+	Egresses            []Egress
+	PlaygroundIngresses []PlaygroundIngress
+	PlaygroundEgresses  []PlaygroundEgress
+}
+
+// Pos is where something stands in a file. Lines and columns count from 1;
+// a Line of zero means the file as a whole.
+type Pos struct {
+	File         string
+	Line, Column int
+}
+
+func (p Pos) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Pattern names one function type or egress, "ns/name", or all of a
+// namespace, "ns/*".
+type Pattern struct {
+	Namespace string
+	Name      string // empty: the whole namespace
+}
+
+// Exact returns the type name that p stands for, unless p is a namespace.
+func (p Pattern) Exact() (actor.TypeName, bool) {
+	return actor.TypeName{Namespace: p.Namespace, Name: p.Name}, p.Name != ""
+}
+
+// Matches reports whether p covers t.
+func (p Pattern) Matches(t actor.TypeName) bool {
+	return p.Namespace == t.Namespace && (p.Name == "" || p.Name == t.Name)
+}
+
+func (p Pattern) String() string {
+	if p.Name == "" {
+		return p.Namespace + "/*"
+	}
+	return p.Namespace + "/" + p.Name
+}
+
+// TransportKind is the HTTP client that StateFun would have used; the two
+// differ in their defaults.
+type TransportKind uint8
+
+const (
+	// TransportAsync is io.statefun.transports.v1/async, the default.
+	TransportAsync TransportKind = iota
+	// TransportOkHTTP is io.statefun.transports.v1/okhttp.
+	TransportOkHTTP
+)
+
+// Endpoint is a document of kind io.statefun.endpoints.v2/http, its defaults
+// filled in.
+type Endpoint struct {
+	Pos         Pos
+	Functions   Pattern
+	URLTemplate string // may contain {function.name}
+	MaxBatch    int    // messages per call; zero or less means no limit
+	// MaxConcurrent caps the calls in flight per URL; zero means no cap.
+	MaxConcurrent int
+	Transport     Transport
+	Failure       Failure
+}
+
+// Transport says how an endpoint is called.
+type Transport struct {
+	Kind     TransportKind
+	Call     time.Duration // the whole call
+	Connect  time.Duration
+	Read     time.Duration // zero: no limit of its own
+	Write    time.Duration // zero: no limit of its own
+	PoolSize int
+	PoolTTL  time.Duration // zero: connections aren't kept
+	MaxBytes int           // of a request or a reply
+}
+
+// Failure says how long a failing call is retried before its messages become
+// dead letters.
+type Failure struct {
+	Attempts   int           // zero: the default
+	Budget     time.Duration // the transport's call time where the key is absent
+	BackoffMin time.Duration // zero: the default
+	BackoffMax time.Duration // zero: the default
+	Final      []int         // HTTP statuses that aren't retried
+}
+
+// Ingress is a document of kind io.jetfn.nats.v1/ingress.
+type Ingress struct {
+	Pos       Pos
+	ID        actor.TypeName
+	ValueType string // empty: as the message says
+	Targets   []actor.TypeName
+}
+
+// Egress is a document of kind io.jetfn.nats.v1/egress.
+type Egress struct {
+	Pos     Pos
+	ID      Pattern
+	Subject string // another prefix of its subjects; empty: <app>.egress.<ns>.<name>
+}
+
+// PlaygroundIngress is a document of kind io.statefun.playground.v1/ingress.
+type PlaygroundIngress struct {
+	Pos  Pos
+	Port int
+}
+
+// PlaygroundEgress is a document of kind io.statefun.playground.v1/egress.
+type PlaygroundEgress struct {
+	Pos    Pos
+	Port   int
+	Topics []string
+}

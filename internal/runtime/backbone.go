@@ -1,0 +1,124 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jetfn/jetfn/broker"
+	"github.com/jetfn/jetfn/kvstate"
+)
+
+// backbone is the NATS side of a worker: the server, if it is ours, the
+// connection, and the application's streams and buckets.
+type backbone struct {
+	dir    *dataDir       // nil unless embedded
+	server *broker.Server // nil unless embedded
+	nc     *nats.Conn
+	app    *broker.App
+	state  *kvstate.Store
+	url    string // for clients
+}
+
+// openBackbone starts or finds NATS and opens the application in it.
+func openBackbone(ctx context.Context, cfg Config, name string, dir *dataDir) (*backbone, error) {
+	b := &backbone{dir: dir}
+	var err error
+	if cfg.embedded() {
+		err = b.embed(cfg, name) //nolint:contextcheck // starting the server does not wait
+	} else {
+		err = b.connect(ctx, cfg, name)
+	}
+	if err == nil {
+		err = b.open(ctx, cfg)
+	}
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *backbone) embed(cfg Config, name string) error {
+	host, port, err := splitAddress(cfg.NATSListen)
+	if err != nil {
+		return fmt.Errorf("%w: --nats-listen %s: %w", ErrUsage, cfg.NATSListen, err)
+	}
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	if port == 0 {
+		port = -1
+	}
+	server := broker.ServerConfig{
+		StoreDir: b.dir.natsDir(), Host: host, Port: port, App: cfg.App, SyncAlways: !cfg.SyncInterval,
+		Log: cfg.Log.With().Str("component", "nats").Logger(),
+	}
+	if cfg.SyncInterval {
+		server.SyncInterval = syncInterval
+	}
+	if b.server, err = broker.StartServer(server); err != nil {
+		return inUse(cfg.NATSListen, err)
+	}
+	if b.nc, err = b.server.Connect(name); err != nil {
+		return err
+	}
+	b.url = "nats://" + b.server.Addr()
+	return nil
+}
+
+func (b *backbone) connect(ctx context.Context, cfg Config, name string) error {
+	limited, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	nc, err := broker.Connect(limited, broker.ConnectConfig{URLs: cfg.NATSURLs, Name: name, Log: cfg.Log})
+	if err != nil {
+		return fmt.Errorf("NATS is %w: %w", ErrUnreachable, err)
+	}
+	b.nc, b.url = nc, nc.ConnectedUrlRedacted()
+	return nil
+}
+
+func (b *backbone) open(ctx context.Context, cfg Config) error {
+	js, err := jetstream.New(b.nc)
+	if err != nil {
+		return fmt.Errorf("use JetStream: %w", err)
+	}
+	b.app, err = broker.Open(ctx, b.nc, broker.Config{
+		App: cfg.App, Partitions: cfg.Partitions, Replicas: cfg.Replicas,
+		SyncAlways:   cfg.embedded() && !cfg.SyncInterval,
+		EgressMaxAge: cfg.EgressMaxAge, EgressMaxBytes: cfg.EgressMaxBytes,
+		EgressPrefix: prefixes(cfg.Module), Targets: targets(cfg.Module), Log: cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	b.state, err = kvstate.Open(ctx, js, kvstate.Config{App: cfg.App, Replicas: cfg.Replicas, Partitions: b.app.Partitions()})
+	return err
+}
+
+// close ends all of it but the data directory.
+func (b *backbone) close() {
+	if b.state != nil {
+		b.state.Close()
+	}
+	if b.app != nil {
+		b.app.Close()
+	}
+	if b.nc != nil {
+		b.nc.Close()
+	}
+	if b.server != nil {
+		b.server.Shutdown()
+	}
+}
+
+// inUse says more plainly that the server's address is taken.
+func inUse(address string, err error) error {
+	if errors.Is(err, errAddressInUse) {
+		return fmt.Errorf("embedded NATS server (--nats-listen): address %s is %w by another process; stop it, or choose another one", address, ErrInUse)
+	}
+	return err
+}

@@ -1,0 +1,204 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/rs/zerolog"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/gateway"
+	"github.com/jetfn/jetfn/internal/module"
+)
+
+const (
+	functionName = "{function.name}"
+	// maxCached bounds the memory for function types, which outsiders can
+	// make up below a namespace binding.
+	maxCached = 10_000
+	unlimited = 1 << 30
+)
+
+// catalog finds the function of a type: an exact binding first, then the
+// namespace's. It is safe for many goroutines.
+type catalog struct {
+	bindings []*binding // as the module has them
+	exact    map[actor.TypeName]*binding
+	spaces   map[string]*binding
+	egresses *egresses
+	tally    *tally
+
+	mu    sync.RWMutex
+	cache map[actor.TypeName]actor.FunctionSpec
+}
+
+// binding is an endpoint of the module and what calls it.
+type binding struct {
+	spec     module.Endpoint
+	endpoint *gateway.Endpoint
+}
+
+func newCatalog(m *module.Module, t *tally, log zerolog.Logger) (*catalog, error) {
+	c := &catalog{
+		exact:    map[actor.TypeName]*binding{},
+		spaces:   map[string]*binding{},
+		egresses: newEgresses(m),
+		tally:    t,
+		cache:    map[actor.TypeName]actor.FunctionSpec{},
+	}
+	var problems []error
+	for _, spec := range m.Endpoints {
+		endpoint, err := gateway.NewEndpoint(gateway.EndpointConfig{
+			URLTemplate:   spec.URLTemplate,
+			Transport:     transport(spec.Transport),
+			MaxReplyBytes: int64(spec.Transport.MaxBytes),
+			Log:           log,
+		})
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: endpoint of %s: %w", spec.Pos, spec.Functions, err))
+			continue
+		}
+		b := &binding{spec: spec, endpoint: endpoint}
+		c.bindings = append(c.bindings, b)
+		if t, ok := spec.Functions.Exact(); ok {
+			c.exact[t] = b
+		} else {
+			c.spaces[spec.Functions.Namespace] = b
+		}
+	}
+	if len(problems) > 0 {
+		c.close()
+		return nil, errors.Join(problems...)
+	}
+	return c, nil
+}
+
+func transport(t module.Transport) gateway.Transport {
+	kind := gateway.TransportAsync
+	if t.Kind == module.TransportOkHTTP {
+		kind = gateway.TransportOkHTTP
+	}
+	out := gateway.DefaultTransport(kind)
+	out.Call, out.Connect, out.Read, out.Write = t.Call, t.Connect, t.Read, t.Write
+	out.PoolSize, out.PoolTTL = t.PoolSize, t.PoolTTL
+	if out.PoolTTL == 0 { // the module says: keep none
+		out.PoolTTL = 1
+	}
+	return out
+}
+
+// Lookup implements actor.Catalog.
+func (c *catalog) Lookup(t actor.TypeName) (actor.FunctionSpec, bool) {
+	c.mu.RLock()
+	spec, ok := c.cache[t]
+	c.mu.RUnlock()
+	if ok {
+		return spec, true
+	}
+	b := c.binding(t)
+	if b == nil {
+		return actor.FunctionSpec{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if spec, ok := c.cache[t]; ok {
+		return spec, true
+	}
+	if len(c.cache) >= maxCached {
+		clear(c.cache)
+	}
+	spec = c.spec(t, b)
+	c.cache[t] = spec
+	return spec, true
+}
+
+// Known implements gateway.Functions.
+func (c *catalog) Known(t actor.TypeName) bool { return c.binding(t) != nil }
+
+// List implements gateway.Functions.
+func (c *catalog) List() []gateway.FunctionInfo {
+	out := make([]gateway.FunctionInfo, len(c.bindings))
+	for i, b := range c.bindings {
+		out[i] = gateway.FunctionInfo{
+			Type: b.spec.Functions.String(), Kind: "http", Endpoint: b.endpoint.Name(),
+			MaxBatch: b.spec.MaxBatch, MaxConcurrent: b.spec.MaxConcurrent,
+		}
+	}
+	return out
+}
+
+func (c *catalog) close() {
+	for _, b := range c.bindings {
+		b.endpoint.Close()
+	}
+}
+
+func (c *catalog) binding(t actor.TypeName) *binding {
+	if b := c.exact[t]; b != nil {
+		return b
+	}
+	return c.spaces[t.Namespace]
+}
+
+func (c *catalog) spec(t actor.TypeName, b *binding) actor.FunctionSpec {
+	url := strings.ReplaceAll(b.endpoint.Name(), functionName, t.Name)
+	maxBatch := b.spec.MaxBatch
+	if maxBatch <= 0 {
+		maxBatch = unlimited
+	}
+	failure := b.spec.Failure
+	policy := actor.Policy{
+		Attempts: failure.Attempts, Budget: failure.Budget, BackoffMin: failure.BackoffMin, BackoffMax: failure.BackoffMax,
+	}
+	return actor.FunctionSpec{
+		Function: &checked{
+			function: b.endpoint.Function(t), egresses: c.egresses, final: failure.Final,
+			endpoint: url, counters: c.tally.of(t),
+		},
+		Endpoint:      url,
+		MaxConcurrent: c.maxConcurrent(url),
+		MaxBatch:      maxBatch,
+		Policy:        policy.WithDefaults(),
+	}
+}
+
+// maxConcurrent is the smallest limit of the bindings that can call url; zero
+// is none.
+func (c *catalog) maxConcurrent(url string) int {
+	limit := 0
+	for _, b := range c.bindings {
+		n := b.spec.MaxConcurrent
+		if n > 0 && (limit == 0 || n < limit) && produces(b.endpoint.Name(), url) {
+			limit = n
+		}
+	}
+	return limit
+}
+
+// produces reports whether the template can become url.
+func produces(template, url string) bool {
+	before, after, ok := strings.Cut(template, functionName)
+	if !ok {
+		return template == url
+	}
+	if len(url) < len(before)+len(after) || !strings.HasPrefix(url, before) {
+		return false
+	}
+	after = strings.ReplaceAll(after, functionName, url[len(before):len(url)-len(after)])
+	return strings.HasSuffix(url, after)
+}
+
+// connections are the counters of the endpoints, by name.
+func (c *catalog) connections() map[string]gateway.EndpointStats {
+	out := make(map[string]gateway.EndpointStats, len(c.bindings))
+	for _, b := range c.bindings {
+		s := b.endpoint.Stats()
+		sum := out[b.endpoint.Name()]
+		sum.ConnectionsOpened += s.ConnectionsOpened
+		sum.ConnectionsReused += s.ConnectionsReused
+		out[b.endpoint.Name()] = sum
+	}
+	return out
+}

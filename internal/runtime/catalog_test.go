@@ -1,0 +1,63 @@
+package runtime_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jetfn/jetfn/internal/demo"
+	"github.com/jetfn/jetfn/internal/runtime"
+	pb "github.com/jetfn/jetfn/internal/wire/reqreply"
+)
+
+func TestAnExactBindingGoesBeforeItsNamespace(t *testing.T) {
+	t.Parallel()
+	greeter := httptest.NewServer(demo.Greeter())
+	t.Cleanup(greeter.Close)
+	other := emitter(t, "demo", "others", func(id string) *pb.TypedValue {
+		return &pb.TypedValue{Typename: "demo/text", HasValue: true, Value: []byte("other " + id)}
+	})
+	w := start(t, runtime.Config{Module: parse(t, endpoint("example/*", other+"/{function.name}")+endpoint("example/greeter", greeter.URL)+
+		"---\nkind: io.jetfn.nats.v1/egress\nspec: {id: demo/*}\n")})
+	sub := subscribe(t, w.NATS, "jetfn.egress.demo.>")
+	for address, want := range map[string]string{"example/greeter/Ada": "Hello Ada", "example/any/Ada": "other Ada"} {
+		w.send(address)
+		if got := string(next(t, sub).Data); !strings.HasPrefix(got, want) {
+			t.Errorf("%s answered %q, want %q", address, got, want)
+		}
+	}
+}
+
+func TestTheSmallestLimitOfAURLHolds(t *testing.T) {
+	t.Parallel()
+	var now, most, calls atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Error(err)
+		}
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		time.Sleep(5 * time.Millisecond)
+		now.Add(-1)
+		calls.Add(1)
+		w.Header().Set("Content-Type", "application/octet-stream")
+	}))
+	t.Cleanup(server.Close)
+	limited := func(functions, limit string) string {
+		return strings.Replace(endpoint(functions, server.URL+"/fn"), "spec: {", "spec: {maxConcurrentRequests: "+limit+", ", 1)
+	}
+	w := start(t, runtime.Config{Module: parse(t, limited("example/a", "3")+limited("example/b", "1"))})
+	for i := range 10 {
+		w.send("example/a/" + itoa(i))
+		w.send("example/b/" + itoa(i))
+	}
+	eventually(t, "all calls are made", func() bool { return calls.Load() == 20 })
+	if got := most.Load(); got != 1 {
+		t.Errorf("%d calls at once, want 1", got)
+	}
+}

@@ -1,0 +1,66 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// checked holds a function to the module: what it sends to egresses must be
+// declared, and statuses that the module calls final are.
+type checked struct {
+	function actor.Function
+	egresses *egresses
+	final    []int
+	endpoint string
+	counters *counters
+}
+
+// Invoke implements actor.Function.
+func (c *checked) Invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, error) {
+	began := time.Now()
+	c.counters.begin(b.Attempt)
+	effects, err := c.invoke(ctx, b)
+	c.counters.end(ctx, time.Since(began), err != nil)
+	return effects, err
+}
+
+func (c *checked) invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, error) {
+	effects, err := c.function.Invoke(ctx, b)
+	if err != nil {
+		return nil, c.judge(err)
+	}
+	for i := range effects.Egress {
+		m, err := c.egresses.admit(effects.Egress[i])
+		if err != nil {
+			return nil, &actor.InvokeError{
+				Kind: actor.Final, Reason: reasonOf(err), Endpoint: c.endpoint,
+				Err: fmt.Errorf("function %s: %w", b.Target.Type, err),
+			}
+		}
+		effects.Egress[i] = m
+	}
+	return effects, nil
+}
+
+// judge makes a status final that the module says is.
+func (c *checked) judge(err error) error {
+	failed := (*actor.InvokeError)(nil)
+	if !errors.As(err, &failed) || failed.HTTPStatus == 0 || !slices.Contains(c.final, failed.HTTPStatus) {
+		return err
+	}
+	final := *failed
+	final.Kind = actor.Final
+	return &final
+}
+
+func reasonOf(err error) string {
+	if errors.Is(err, errUndeclared) {
+		return actor.ReasonUnknownEgress
+	}
+	return actor.ReasonBadType
+}

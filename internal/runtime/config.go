@@ -1,0 +1,181 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/jetfn/jetfn/internal/module"
+)
+
+// Errors that Run wraps, so that a program can tell its user what kind of
+// trouble it is.
+var (
+	// ErrUsage means that the configuration asks for what can't be.
+	ErrUsage = errors.New("invalid configuration")
+	// ErrInUse means that a port or the data directory belongs to another
+	// process.
+	ErrInUse = errors.New("in use")
+	// ErrUnreachable means that no usable NATS was found in time.
+	ErrUnreachable = errors.New("unreachable")
+)
+
+const (
+	defaultApp     = "jetfn"
+	defaultDataDir = "jetfn-data"
+	defaultHTTP    = "127.0.0.1:8080"
+	defaultNATS    = "127.0.0.1:4222"
+	localhost      = "127.0.0.1"
+
+	connectLimit = time.Minute
+	drainLimit   = 10 * time.Second
+	// syncInterval is how much an embedded server may lose without SyncAlways.
+	syncInterval = time.Second
+	// foreignSyncInterval is the default of a server that isn't ours.
+	foreignSyncInterval = 2 * time.Minute
+)
+
+// Config of a worker. Zero fields mean the defaults.
+type Config struct {
+	Module  *module.Module // required
+	App     string         // default "jetfn"
+	Version string
+
+	// NATSURLs are the servers to use; without any, a server is embedded.
+	NATSURLs []string
+
+	// DataDir, NATSListen and SyncInterval are the embedded server's: where it
+	// stores (default "jetfn-data"), where it listens (default
+	// 127.0.0.1:4222), and whether it may acknowledge before it has synced.
+	DataDir      string
+	NATSListen   string
+	SyncInterval bool
+
+	HTTPAddr       string // default 127.0.0.1:8080
+	PlaygroundHost string // default 127.0.0.1
+	Insecure       bool   // listen on other than loopback addresses
+
+	Partitions int           // only at creation, default 64
+	Replicas   int           // 1, the only one for now
+	History    time.Duration // how long the journal is kept
+	MaxPerTask int           // calls in flight, default 1,024
+
+	EgressMaxAge   time.Duration // default 7 days
+	EgressMaxBytes int64         // default no limit
+
+	// Out gets the start block; nil means none.
+	Out io.Writer
+	// OnReady is called, if set, each time the worker becomes ready. It must
+	// not block.
+	OnReady func(Addresses)
+	Log     zerolog.Logger
+}
+
+// Addresses are where a worker is reached.
+type Addresses struct {
+	HTTP string // host and port
+	NATS string // URL
+}
+
+func (c Config) withDefaults() Config {
+	if c.App == "" {
+		c.App = defaultApp
+	}
+	if c.DataDir == "" {
+		c.DataDir = defaultDataDir
+	}
+	if c.HTTPAddr == "" {
+		c.HTTPAddr = defaultHTTP
+	}
+	if c.NATSListen == "" {
+		c.NATSListen = defaultNATS
+	}
+	if c.PlaygroundHost == "" {
+		c.PlaygroundHost = localhost
+	}
+	if c.Replicas == 0 {
+		c.Replicas = 1
+	}
+	return c
+}
+
+func (c Config) embedded() bool { return len(c.NATSURLs) == 0 }
+
+// trimDelay keeps what a crash of the machine could make necessary again
+// (PROTOCOL M6).
+func (c Config) trimDelay() time.Duration {
+	switch {
+	case !c.embedded():
+		return c.History + foreignSyncInterval
+	case c.SyncInterval:
+		return c.History + 2*syncInterval
+	}
+	return c.History
+}
+
+// check refuses what can't work, before anything is touched.
+func (c Config) check() error {
+	if c.Module == nil {
+		return fmt.Errorf("%w: no module", ErrUsage)
+	}
+	if c.Replicas != 1 {
+		return fmt.Errorf("%w: --replicas %d is not supported yet, only 1 is", ErrUsage, c.Replicas)
+	}
+	if c.Partitions < 0 || c.Partitions > 4096 {
+		return fmt.Errorf("%w: --partitions %d is not between 1 and 4096", ErrUsage, c.Partitions)
+	}
+	if c.MaxPerTask < 0 || c.History < 0 {
+		return fmt.Errorf("%w: --max-per-task and --history can't be negative", ErrUsage)
+	}
+	if err := c.checkHost("--http", c.HTTPAddr); err != nil {
+		return err
+	}
+	if len(c.Module.PlaygroundIngresses)+len(c.Module.PlaygroundEgresses) > 0 {
+		if err := c.checkHost("--playground-host", net.JoinHostPort(c.PlaygroundHost, "0")); err != nil {
+			return err
+		}
+	}
+	if c.embedded() {
+		return c.checkHost("--nats-listen", c.NATSListen)
+	}
+	return nil
+}
+
+// checkHost refuses addresses that others can reach.
+func (c Config) checkHost(flag, address string) error {
+	host, _, err := splitAddress(address)
+	if err != nil {
+		return fmt.Errorf("%w: %s %s: %w", ErrUsage, flag, address, err)
+	}
+	if c.Insecure || loopback(host) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s %s can be reached from other machines, and there are no credentials; "+
+		"use a loopback address such as %s, or --insecure to insist", ErrUsage, flag, address, localhost)
+}
+
+// splitAddress reads host:port, where a missing host means all interfaces.
+func splitAddress(address string) (host string, port int, err error) {
+	host, digits, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, errors.New("not of the form host:port")
+	}
+	port, err = strconv.Atoi(digits)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("%q is no port from 0 to 65535", digits)
+	}
+	return host, port, nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,281 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/gateway"
+)
+
+// errStopped is why a generation ends that was told to.
+var errStopped = errors.New("stopped")
+
+// generation is one ownership of all partitions.
+type generation struct {
+	worker *worker
+	*backbone
+	seats []*seat
+
+	owners sync.WaitGroup // processors
+	intake sync.WaitGroup // feeds and playground ports
+}
+
+// seat is one partition's place in a generation.
+type seat struct {
+	partition int
+	processor *actor.Processor
+	ended     chan struct{}
+}
+
+func newGeneration(ctx context.Context, w *worker, b *backbone) *generation {
+	g := &generation{worker: w, backbone: b}
+	calls := actor.NewCalls(w.cfg.MaxPerTask)
+	for p := range b.app.Partitions() {
+		ports := b.app.Ports(p)
+		ports.State = b.state.Partition(p)
+		ports.Journal = w.meters.journals.measured(ctx, ports.Journal, p)
+		ports.Outbox = countingOutbox{ports.Outbox, w.meters.tally}
+		ports.Egress = countingSink{ports.Egress, w.meters.tally, w.catalog}
+		ports.DeadLetters = countingSink{ports.DeadLetters, w.meters.tally, w.catalog}
+		cfg := actor.Config{
+			Partition: p, Partitions: b.app.Partitions(),
+			TrimDelay: w.cfg.trimDelay(), EgressLimited: w.cfg.EgressMaxBytes > 0,
+		}
+		g.seats = append(g.seats, &seat{
+			partition: p,
+			processor: actor.NewProcessor(cfg, ports, w.catalog, calls, w.cfg.Log),
+			ended:     make(chan struct{}),
+		})
+	}
+	return g
+}
+
+// run owns the partitions until ctx ends, then drains them and returns nil;
+// or until they are lost, or held ends, then it returns why. When it returns,
+// all that it started has ended.
+func (g *generation) run(ctx, held context.Context) error {
+	g.worker.status.begin()
+	work, stop := context.WithCancelCause(held)
+	defer g.owners.Wait()
+	defer stop(errStopped)
+
+	for _, s := range g.seats {
+		g.spawn(&g.owners, stop, func() error { return g.own(work, s) })
+	}
+	if !g.opened(ctx, work) {
+		return ignoreStop(context.Cause(work))
+	}
+	intake, stopIntake := context.WithCancel(work)
+	defer g.intake.Wait()
+	defer stopIntake()
+	if err := g.serve(ctx, intake, stop); err != nil {
+		return err
+	}
+	g.ready()
+	defer g.worker.current.Store(nil)
+
+	select {
+	case <-work.Done():
+		return ignoreStop(context.Cause(work))
+	case <-ctx.Done():
+	}
+	g.worker.status.set(phaseDraining)
+	stopIntake()
+	g.intake.Wait()
+	g.drain(work)
+	return nil
+}
+
+// spawn runs f in a goroutine; its error ends the generation.
+func (g *generation) spawn(group *sync.WaitGroup, stop context.CancelCauseFunc, f func() error) {
+	group.Go(func() {
+		if err := f(); err != nil {
+			stop(err)
+		}
+	})
+}
+
+// own runs one partition's processor. A corrupt partition stays down while
+// the others go on.
+func (g *generation) own(work context.Context, s *seat) error {
+	defer close(s.ended)
+	err := s.processor.Run(work)
+	switch {
+	case work.Err() != nil:
+		return nil
+	case errors.Is(err, actor.ErrCorrupt):
+		g.worker.log.Error().Err(err).Int("partition", s.partition).Msg("partition is down, the others go on")
+		g.worker.status.partitionDown(s.partition, err)
+		return nil
+	case err == nil:
+		return fmt.Errorf("partition %d ended by itself", s.partition)
+	}
+	return fmt.Errorf("partition %d: %w", s.partition, err)
+}
+
+// opened waits until all partitions are recovered or down. It is false if the
+// generation ended before.
+func (g *generation) opened(ctx, work context.Context) bool {
+	for _, s := range g.seats {
+		select {
+		case <-s.processor.Opened():
+		case <-s.ended:
+		case <-work.Done():
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return work.Err() == nil && ctx.Err() == nil
+}
+
+// serve opens the playground's ports and starts the feeds.
+func (g *generation) serve(ctx, intake context.Context, stop context.CancelCauseFunc) error {
+	servers, err := g.playground(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range servers {
+		g.spawn(&g.intake, stop, func() error { return gateway.Serve(intake, s.listener, s.handler) })
+	}
+	for _, source := range []actor.Source{actor.SourceMailbox, actor.SourceIngress} {
+		start, ok := g.position(source)
+		if !ok {
+			continue
+		}
+		g.spawn(&g.intake, stop, func() error {
+			err := g.app.Feed(intake, source, g.worker.name, start, targets(g.worker.cfg.Module), g.deliver)
+			if err == nil && intake.Err() == nil {
+				return fmt.Errorf("the feed of the %s stream ended by itself", source)
+			}
+			return err
+		})
+	}
+	return nil
+}
+
+// position is where the feed of source has to begin; false if no partition is
+// up.
+func (g *generation) position(source actor.Source) (uint64, bool) {
+	start, found := uint64(0), false
+	for _, s := range g.seats {
+		if s.down() {
+			continue
+		}
+		if p := s.processor.Position(source); !found || p < start {
+			start, found = p, true
+		}
+	}
+	return start, found
+}
+
+func (s *seat) down() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// deliver hands an input to its partition. The inputs of a partition that is
+// down stay in their stream.
+func (g *generation) deliver(ctx context.Context, partition int, d actor.Delivery) error {
+	s := g.seats[partition]
+	if s.down() {
+		return nil
+	}
+	err := s.processor.Deliver(ctx, d)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	select {
+	case <-s.ended: // whether the generation goes on without it is own's to say
+		return nil
+	case <-ctx.Done():
+		return err
+	}
+}
+
+func (g *generation) ready() {
+	w := g.worker
+	w.current.Store(g)
+	w.status.set("")
+	addresses := Addresses{HTTP: w.listener.Addr().String(), NATS: g.url}
+	w.log.Info().Str("http", addresses.HTTP).Str("nats", addresses.NATS).Int("partitions", len(g.seats)).Msg("ready")
+	if w.cfg.OnReady != nil {
+		w.cfg.OnReady(addresses)
+	}
+}
+
+// drain lets the calls in flight end and what they did become durable.
+func (g *generation) drain(work context.Context) {
+	limited, cancel := context.WithTimeout(work, drainLimit)
+	defer cancel()
+	began := time.Now()
+	var all sync.WaitGroup
+	for _, s := range g.seats {
+		if s.down() {
+			continue
+		}
+		all.Go(func() {
+			if err := s.processor.Drain(limited); err != nil {
+				g.worker.log.Warn().Err(err).Int("partition", s.partition).Msg("partition not drained; the next start repeats what was in flight")
+			}
+		})
+	}
+	all.Wait()
+	g.worker.log.Info().Dur("took", time.Since(began)).Msg("drained")
+}
+
+func (g *generation) stats() map[int]actor.Stats {
+	out := make(map[int]actor.Stats, len(g.seats))
+	for _, s := range g.seats {
+		out[s.partition] = s.processor.Stats()
+	}
+	return out
+}
+
+// server is a playground port.
+type server struct {
+	listener net.Listener
+	handler  http.Handler
+}
+
+// playground opens the module's playground ports, all or none.
+func (g *generation) playground(ctx context.Context) ([]server, error) {
+	w := g.worker
+	var servers []server
+	open := func(what string, port int, h http.Handler) error {
+		ln, err := listen(ctx, what, net.JoinHostPort(w.cfg.PlaygroundHost, strconv.Itoa(port)))
+		if err == nil {
+			servers = append(servers, server{ln, h})
+		}
+		return err
+	}
+	var err error
+	for _, in := range w.cfg.Module.PlaygroundIngresses {
+		if err == nil {
+			err = open(fmt.Sprintf("playground ingress (%s)", in.Pos), in.Port, gateway.NewPlaygroundIngress(surface{w}, w.catalog, w.hosts()...))
+		}
+	}
+	for _, out := range w.cfg.Module.PlaygroundEgresses {
+		if err == nil {
+			err = open(fmt.Sprintf("playground egress (%s)", out.Pos), out.Port, gateway.NewPlaygroundEgress(surface{w}, out.Topics, w.hosts()...))
+		}
+	}
+	if err != nil {
+		for _, s := range servers {
+			_ = s.listener.Close()
+		}
+		return nil, err
+	}
+	return servers, nil
+}

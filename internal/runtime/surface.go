@@ -1,0 +1,97 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/broker"
+	"github.com/jetfn/jetfn/gateway"
+)
+
+// surface gives the gateway what it needs of the generation that is ready.
+type surface struct{ worker *worker }
+
+func (s surface) generation() (*generation, error) {
+	g := s.worker.current.Load()
+	if g == nil {
+		return nil, fmt.Errorf("%w: %v", gateway.ErrNotReady, s.worker.status.Reasons())
+	}
+	return g, nil
+}
+
+// Send implements gateway.Sender.
+func (s surface) Send(ctx context.Context, target actor.Address, v actor.Value, tr actor.Trace) (gateway.Receipt, error) {
+	g, err := s.generation()
+	if err != nil {
+		return gateway.Receipt{}, err
+	}
+	r, err := g.app.Send(ctx, broker.SendRequest{Target: target, Value: v, Trace: tr})
+	switch {
+	case errors.Is(err, broker.ErrTooLarge):
+		return gateway.Receipt{}, fmt.Errorf("%w: %w", gateway.ErrTooLarge, err)
+	case errors.Is(err, broker.ErrUnknown):
+		return gateway.Receipt{}, fmt.Errorf("%w: %w", gateway.ErrUnknown, err)
+	case errors.Is(err, broker.ErrRefused):
+		return gateway.Receipt{}, fmt.Errorf("%w: %w", gateway.ErrBusy, err)
+	case err != nil:
+		return gateway.Receipt{}, err
+	}
+	return gateway.Receipt{
+		ID:        g.app.Incarnation() + "-" + strconv.FormatUint(r.Seq, 10),
+		Partition: r.Partition, Seq: r.Seq,
+	}, nil
+}
+
+// State implements gateway.States.
+func (s surface) State(ctx context.Context, a actor.Address) (actor.StateView, error) {
+	g, err := s.generation()
+	if err != nil {
+		return actor.StateView{}, err
+	}
+	seat := g.seats[a.Partition(len(g.seats))]
+	if seat.down() {
+		return actor.StateView{}, fmt.Errorf("%w: partition %d is down", gateway.ErrNotReady, seat.partition)
+	}
+	return seat.processor.Query(ctx, a)
+}
+
+// States implements gateway.States. It reads the bucket, which follows the
+// commits within a second or so.
+func (s surface) States(ctx context.Context, t actor.TypeName, after string, limit int) ([]gateway.StateItem, string, error) {
+	g, err := s.generation()
+	if err != nil {
+		return nil, "", err
+	}
+	listed, next, err := g.state.List(ctx, t, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	items := make([]gateway.StateItem, len(listed))
+	for i, l := range listed {
+		items[i] = gateway.StateItem{Address: l.Address, View: actor.StateView{
+			State: l.Record.State, Partition: l.Record.Partition, Commit: l.Record.Commit, Revision: l.Revision,
+		}}
+	}
+	return items, next, nil
+}
+
+// Pop implements gateway.Popper. A record is stored as the function made it;
+// what it hands out is its payload.
+func (s surface) Pop(ctx context.Context, topic string) ([]byte, bool, error) {
+	g, err := s.generation()
+	if err != nil {
+		return nil, false, err
+	}
+	data, ok, err := g.app.PopEgress(ctx, playgroundID(), topic)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	_, payload, err := gateway.PlaygroundRecord(actor.Value{Type: playgroundRecordType, Data: data})
+	if err != nil {
+		return nil, false, fmt.Errorf("playground topic %s: a record that no function made is lost: %w", topic, err)
+	}
+	return []byte(payload), true, nil
+}

@@ -1,0 +1,260 @@
+package runtime
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/broker"
+	"github.com/jetfn/jetfn/gateway"
+)
+
+// longLived is how long a generation has to have lived for the next one to
+// begin without delay.
+const longLived = time.Minute
+
+// Run is the life of a worker. It returns nil once ctx has ended and what was
+// in flight is drained and durable, and an error when the worker can't go on.
+func Run(ctx context.Context, cfg Config) error {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	w, err := newWorker(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.run(ctx), w.close(ctx))
+}
+
+// worker is one process of an application.
+type worker struct {
+	cfg      Config
+	name     string
+	dir      *dataDir // nil unless embedded
+	listener net.Listener
+	status   *status
+	meters   *meters
+	catalog  *catalog
+	log      zerolog.Logger
+
+	// current is the generation that is ready; nil between generations.
+	current atomic.Pointer[generation]
+}
+
+// newWorker takes what another process may have: the directory and the port.
+func newWorker(ctx context.Context, cfg Config) (*worker, error) {
+	w := &worker{cfg: cfg, name: workerName(), status: newStatus()}
+	w.log = cfg.Log.With().Str("worker", w.name).Logger()
+	if err := w.acquire(ctx); err != nil {
+		return nil, errors.Join(err, w.close(ctx))
+	}
+	return w, nil
+}
+
+func (w *worker) acquire(ctx context.Context) (err error) {
+	if w.meters, err = newMeters(); err != nil {
+		return err
+	}
+	if w.catalog, err = newCatalog(w.cfg.Module, w.meters.tally, w.cfg.Log); err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if err := errors.Join(w.meters.watchPartitions(w.stats), w.meters.watchEndpoints(w.catalog)); err != nil {
+		return err
+	}
+	if w.cfg.embedded() {
+		if w.dir, err = openDataDir(w.cfg.DataDir); err != nil {
+			return err
+		}
+	}
+	w.listener, err = listen(ctx, "HTTP listener (--http)", w.cfg.HTTPAddr)
+	return err
+}
+
+// close gives back what acquire took; the listener is closed by its server,
+// or here if there was none.
+func (w *worker) close(ctx context.Context) error {
+	var problems []error
+	if w.listener != nil {
+		if err := w.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			problems = append(problems, fmt.Errorf("close HTTP listener: %w", err))
+		}
+	}
+	if w.catalog != nil {
+		w.catalog.close()
+	}
+	if w.dir != nil {
+		problems = append(problems, w.dir.close())
+	}
+	if w.meters != nil {
+		problems = append(problems, w.meters.close(context.WithoutCancel(ctx)))
+	}
+	return errors.Join(problems...)
+}
+
+// workerName is unique among all workers there ever are.
+func workerName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "worker"
+	}
+	return actor.Escape(host) + "-" + rand.Text()[:8]
+}
+
+func (w *worker) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return gateway.Serve(ctx, w.listener, w.api()) })
+	group.Go(func() error { return w.work(ctx) })
+	return group.Wait()
+}
+
+func (w *worker) api() http.Handler {
+	return gateway.NewAPI(gateway.APIConfig{
+		App: w.cfg.App, Version: w.cfg.Version,
+		Sender: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
+		Metrics: w.meters.handler, Hosts: w.hosts(), Log: w.cfg.Log,
+	})
+}
+
+// hosts are the names by which HTTP requests may call this worker besides
+// the usual ones: whoever insists on being reachable has names of their own.
+func (w *worker) hosts() []string {
+	if w.cfg.Insecure {
+		return []string{"*"}
+	}
+	return nil
+}
+
+// work opens NATS and owns the partitions whenever it may, until ctx ends.
+func (w *worker) work(ctx context.Context) error {
+	w.status.set(phaseConnecting)
+	b, err := openBackbone(ctx, w.cfg, w.name, w.dir)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer b.close()
+	if w.cfg.Out != nil {
+		if _, err := fmt.Fprint(w.cfg.Out, w.summary(b)); err != nil {
+			return fmt.Errorf("write the start block: %w", err)
+		}
+	}
+	return w.own(ctx, b)
+}
+
+// own holds the lease whenever it can get it, until ctx ends.
+func (w *worker) own(ctx context.Context, b *backbone) error {
+	lease := b.app.Lease()
+	for {
+		w.status.set(phaseStandby)
+		if err := lease.Acquire(ctx, w.name, w.cfg.embedded(), w.waiting); err != nil {
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // interrupted while it waited, as asked
+			}
+			return err
+		}
+		err := w.tenure(ctx, b, lease)
+		if !errors.Is(err, broker.ErrLeaseLost) {
+			w.release(ctx, lease)
+			return err
+		}
+		w.log.Warn().Err(err).Msg("lease lost, standing by")
+	}
+}
+
+// tenure runs one generation after another while the lease is held. It
+// returns nil when ctx has ended, and an error that wraps ErrLeaseLost when
+// the lease is another's.
+func (w *worker) tenure(ctx context.Context, b *backbone, lease *broker.Lease) error {
+	held, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	var holder sync.WaitGroup
+	defer holder.Wait()
+	defer end(errStopped)
+	holder.Go(func() {
+		if err := lease.Hold(held); err != nil {
+			end(err)
+		}
+	})
+	delay := backoff.NewExponentialBackOff()
+	delay.InitialInterval, delay.MaxInterval = 100*time.Millisecond, 10*time.Second
+	for {
+		began := time.Now()
+		err := newGeneration(held, w, b).run(ctx, held)
+		switch {
+		case errors.Is(context.Cause(held), broker.ErrLeaseLost):
+			return context.Cause(held)
+		case errors.Is(err, ErrInUse):
+			return err
+		case ctx.Err() != nil:
+			return nil
+		}
+		if time.Since(began) > longLived {
+			delay.Reset()
+		}
+		wait := delay.NextBackOff()
+		w.log.Warn().Err(err).Dur("retry_in", wait).Msg("partitions lost, recovering them")
+		w.status.set(phaseRecovering)
+		if !sleep(ctx, held, wait) {
+			return ignoreStop(context.Cause(held))
+		}
+	}
+}
+
+func (w *worker) waiting(holder string) {
+	w.log.Info().Str("holder", holder).Msg("another worker owns the partitions, standing by")
+}
+
+// release lets the next worker in without a wait. It is a courtesy: the
+// lease ends by itself.
+func (w *worker) release(ctx context.Context, lease *broker.Lease) {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := lease.Release(limited); err != nil {
+		w.log.Warn().Err(err).Msg("lease not released")
+	}
+}
+
+// stats are those of the partitions owned now.
+func (w *worker) stats() map[int]actor.Stats {
+	g := w.current.Load()
+	if g == nil {
+		return nil
+	}
+	return g.stats()
+}
+
+// ignoreStop drops the cause of what was told to end.
+func ignoreStop(cause error) error {
+	if errors.Is(cause, errStopped) {
+		return nil
+	}
+	return cause
+}
+
+// sleep waits, and reports whether both contexts went on all the time.
+func sleep(ctx, held context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-held.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
