@@ -35,8 +35,8 @@ type endpointCalls struct {
 	timer    *time.Timer
 }
 
-// errAbandoned gives a place back without saying anything of the endpoint.
-var errAbandoned = errors.New("call abandoned")
+// ErrAbandoned gives a place back without saying anything of the endpoint.
+var ErrAbandoned = errors.New("call abandoned")
 
 // NewCalls allows limit calls at once; zero means 1,024.
 func NewCalls(limit int) *Calls {
@@ -46,9 +46,10 @@ func NewCalls(limit int) *Calls {
 	return &Calls{limit: limit, endpoints: map[string]*endpointCalls{}}
 }
 
-// acquire calls grant, in turn, once there is a place for a call to endpoint.
-// Each grant is answered by one release.
-func (c *Calls) acquire(endpoint string, limit int, grant func()) {
+// Acquire calls grant, in turn, once there is a place for a call to endpoint.
+// Each grant is answered by one
+// Release. A limit that isn't zero caps the calls to endpoint.
+func (c *Calls) Acquire(endpoint string, limit int, grant func()) {
 	c.mu.Lock()
 	e := c.endpoints[endpoint]
 	if e == nil {
@@ -67,15 +68,15 @@ func (c *Calls) acquire(endpoint string, limit int, grant func()) {
 	}
 }
 
-// release gives a place back; err is how the call went.
-func (c *Calls) release(endpoint string, err error) {
+// Release gives a place back; err is how the call went.
+func (c *Calls) Release(endpoint string, err error) {
 	c.mu.Lock()
 	c.inFlight--
 	if e := c.endpoints[endpoint]; e != nil {
 		e.inFlight--
 		var failure *InvokeError
 		switch {
-		case errors.Is(err, errAbandoned):
+		case errors.Is(err, ErrAbandoned):
 		case errors.As(err, &failure) && failure.Kind == Unreachable:
 			c.trip(e)
 		default:

@@ -1,16 +1,18 @@
-package actor
+package actor_test
 
 import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/jetfn/jetfn/actor"
 )
 
 func TestCallsKeepTheirLimits(t *testing.T) {
 	t.Parallel()
-	c := NewCalls(3)
+	c := actor.NewCalls(3)
 	granted := map[string]int{}
-	ask := func(endpoint string, limit int) { c.acquire(endpoint, limit, func() { granted[endpoint]++ }) }
+	ask := func(endpoint string, limit int) { c.Acquire(endpoint, limit, func() { granted[endpoint]++ }) }
 	for range 5 {
 		ask("single", 1)
 	}
@@ -20,14 +22,14 @@ func TestCallsKeepTheirLimits(t *testing.T) {
 	if granted["single"] != 1 || granted["many"] != 2 {
 		t.Fatalf("granted = %v, want one of the endpoint's limit and three in all", granted)
 	}
-	c.release("many", nil)
+	c.Release("many", nil)
 	if granted["many"] != 3 || granted["single"] != 1 {
 		t.Errorf("after a release: granted = %v, want the place taken by the endpoint that may", granted)
 	}
 	for range 2 {
-		c.release("many", nil)
+		c.Release("many", nil)
 	}
-	c.release("single", nil)
+	c.Release("single", nil)
 	if granted["single"] != 2 {
 		t.Errorf("granted = %v, want the next call of the single one", granted)
 	}
@@ -35,11 +37,11 @@ func TestCallsKeepTheirLimits(t *testing.T) {
 
 func TestEndpointsThatHangLeavePlacesForOthers(t *testing.T) {
 	t.Parallel()
-	c := NewCalls(1000)
+	c := actor.NewCalls(1000)
 	granted := map[string]int{}
-	ask := func(endpoint string) { c.acquire(endpoint, 0, func() { granted[endpoint]++ }) }
+	ask := func(endpoint string) { c.Acquire(endpoint, 0, func() { granted[endpoint]++ }) }
 	ask("fine")
-	c.release("fine", nil)
+	c.Release("fine", nil)
 	for _, hanging := range []string{"hangs", "hangs too"} {
 		for range 2000 {
 			ask(hanging)
@@ -47,7 +49,7 @@ func TestEndpointsThatHangLeavePlacesForOthers(t *testing.T) {
 	}
 	for range 100 {
 		ask("fine")
-		c.release("fine", nil)
+		c.Release("fine", nil)
 	}
 	if granted["fine"] != 101 || granted["hangs"] < 700 {
 		t.Errorf("granted = %v, want every call of the fine endpoint and most places used", granted)
@@ -57,10 +59,10 @@ func TestEndpointsThatHangLeavePlacesForOthers(t *testing.T) {
 func TestBreakerProbesAnUnreachableEndpointOneCallAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := NewCalls(100)
-		down := &InvokeError{Kind: Unreachable}
+		c := actor.NewCalls(100)
+		down := &actor.InvokeError{Kind: actor.Unreachable}
 		calls := make(chan string, 1000)
-		ask := func(endpoint string) { c.acquire(endpoint, 0, func() { calls <- endpoint }) }
+		ask := func(endpoint string) { c.Acquire(endpoint, 0, func() { calls <- endpoint }) }
 		for range 10 {
 			ask("down")
 		}
@@ -71,7 +73,7 @@ func TestBreakerProbesAnUnreachableEndpointOneCallAtATime(t *testing.T) {
 			case <-calls:
 				probes++
 				ask("down")
-				c.release("down", down)
+				c.Release("down", down)
 			case <-time.After(10 * time.Second):
 				t.Fatal("no probe for ten seconds")
 			}
@@ -82,14 +84,14 @@ func TestBreakerProbesAnUnreachableEndpointOneCallAtATime(t *testing.T) {
 		ask("up")
 		for got := ""; got != "up"; got = <-calls {
 		}
-		c.release("up", nil)
+		c.Release("up", nil)
 		// Reachable again: everything that waits goes.
 		for len(calls) > 0 {
 			<-calls
 		}
 		time.Sleep(5 * time.Second)
 		<-calls
-		c.release("down", nil)
+		c.Release("down", nil)
 		if len(calls) < 5 {
 			t.Errorf("calls granted after a success = %d, want those that waited", len(calls))
 		}

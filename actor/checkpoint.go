@@ -100,7 +100,7 @@ func (p *Partition) checkpointLater() {
 	}
 	p.checkpointDue = true
 	p.checkpointAt = p.now + p.cfg.CheckpointInterval
-	p.after(p.cfg.CheckpointInterval, func() {}) // settle looks
+	p.after(p.cfg.CheckpointInterval, func() {}) // Settle looks
 }
 
 // wantsCheckpoint reports whether a checkpoint is to be written now.

@@ -179,7 +179,7 @@ func protocolError(format string, args ...any) error {
 // fireTimers turns what is due into completions: firing is a send of the
 // partition that holds the timer (T1).
 func (p *Partition) fireTimers() {
-	for p.running() && !p.draining {
+	for p.Running() && !p.draining {
 		tm := p.timers.fire(p.now)
 		if tm == nil {
 			return

@@ -10,8 +10,9 @@ import (
 // goroutine, clock, randomness or I/O of its own, so that equal events give
 // equal requests. It belongs to one caller at a time.
 //
-// The caller sets the time, hands in events, calls settle, and then carries
-// out what take returns.
+// The caller calls Open once; then, again and again, it sets the time, applies
+// events, and calls Settle and Perform. A Processor does so in real time, the
+// simulator in virtual time.
 type Partition struct {
 	cfg     Config
 	catalog Catalog
@@ -65,7 +66,7 @@ const (
 	phaseStopped
 )
 
-// NewPartition returns a partition that waits for its open event. cfg must
+// NewPartition returns a partition that waits for Open. cfg must
 // have its defaults filled in and a fresh Incarnation.
 func NewPartition(cfg *Config, catalog Catalog) *Partition {
 	p := &Partition{
@@ -81,18 +82,18 @@ func NewPartition(cfg *Config, catalog Catalog) *Partition {
 	return p
 }
 
-// setTime tells the partition what time it is. A clock that went back is
+// SetTime tells the partition what time it is. A clock that went back is
 // ignored.
-func (p *Partition) setTime(now int64) { p.now = max(p.now, now+p.shift) }
+func (p *Partition) SetTime(now int64) { p.now = max(p.now, now+p.shift) }
 
-// wake is when the partition wants settle to be called next; ok is false if
+// Wake is when the partition wants Settle to be called next; ok is false if
 // it only waits for events.
-func (p *Partition) wake() (at int64, ok bool) {
+func (p *Partition) Wake() (at int64, ok bool) {
 	if p.stopped() {
 		return 0, false
 	}
 	at, ok = p.alarms.next()
-	if due, armed := p.timers.nextDue(); armed && p.running() && !p.draining && (!ok || due < at) {
+	if due, armed := p.timers.nextDue(); armed && p.Running() && !p.draining && (!ok || due < at) {
 		at, ok = due, true
 	}
 	return at - p.shift, ok
@@ -131,7 +132,37 @@ func (p *Partition) fail(err error) {
 }
 
 func (p *Partition) stopped() bool { return p.phase == phaseStopped }
-func (p *Partition) running() bool { return p.phase == phaseRunning }
+
+// Running reports whether the partition is recovered and takes deliveries.
+func (p *Partition) Running() bool { return p.phase == phaseRunning }
+
+// Err is why the partition has stopped for good; nil while it hasn't.
+func (p *Partition) Err() error { return p.failure }
+
+// Positions are where each source's deliveries have to go on; a source that
+// is missing starts at 1.
+func (p *Partition) Positions() map[Source]uint64 {
+	out := make(map[Source]uint64, len(p.sources))
+	for _, n := range p.sources {
+		out[n.source] = n.read + 1
+	}
+	return out
+}
+
+// Query calls reply with the state of a after every invocation that is
+// completed now, once all of these are durable.
+func (p *Partition) Query(a Address, reply func(StateView, error)) { p.states.query(a, reply) }
+
+// Stats returns a snapshot.
+func (p *Partition) Stats() Stats {
+	s := p.stats
+	s.Unapplied, s.Timers, s.Resident = len(p.applier.queue), p.timers.armed, p.resident
+	s.Spilled, s.CachedAddresses = p.spilled, len(p.states.entries)
+	for _, n := range p.sources {
+		s.Drops += n.dropsTotal
+	}
+	return s
+}
 
 func (p *Partition) done(effect *applying) { p.applier.done(effect) }
 
@@ -143,16 +174,16 @@ func (p *Partition) intake(source Source) *intake {
 		}
 	}
 	n := newIntake(source)
-	if p.running() {
+	if p.Running() {
 		n.resume(p.now, p.cfg.DedupWindow.Milliseconds())
 	}
 	p.sources = append(p.sources, n)
 	return n
 }
 
-// deliver takes a stored message of a source.
-func (p *Partition) deliver(d *Delivery) {
-	if !p.running() {
+// Deliver takes a stored message of a source.
+func (p *Partition) Deliver(d *Delivery) {
+	if !p.Running() {
 		return
 	}
 	n := p.intake(d.Source)
@@ -188,23 +219,23 @@ func (p *Partition) input(id InputID, in *Input) {
 	p.enqueue(id, &in.Envelope)
 }
 
-// room reports whether the partition wants more deliveries.
-func (p *Partition) room() bool {
+// Room reports whether the partition wants more deliveries.
+func (p *Partition) Room() bool {
 	return p.spilled < p.cfg.SpilledInputs && len(p.completed) < p.cfg.MaxUnapplied
 }
 
-// settle does what the events since the last call, and the time, have made
+// Settle does what the events since the last call, and the time, have made
 // possible. It is called after every event or after several.
-func (p *Partition) settle() {
+func (p *Partition) Settle() {
 	p.alarms.goOff(p.now)
 	if p.stopped() {
 		return
 	}
-	if p.running() {
+	if p.Running() {
 		p.fireTimers()
 		p.unstall()
 	}
-	if p.writer.idle() && p.running() {
+	if p.writer.idle() && p.Running() {
 		switch {
 		case p.wantsCheckpoint():
 			p.writeCheckpoint()
@@ -221,19 +252,19 @@ func (p *Partition) settle() {
 	}
 }
 
-// drain stops taking input and hurries everything under way into its place.
-func (p *Partition) drain() {
+// Drain stops taking input and hurries everything under way into its place.
+func (p *Partition) Drain() {
 	p.draining = true
 	p.states.hurry()
 }
 
 // quiet reports whether everything done is in place.
 func (p *Partition) quiet() bool {
-	return p.running() && p.calls == 0 && len(p.completed) == 0 && p.writer.idle() && len(p.applier.queue) == 0
+	return p.Running() && p.calls == 0 && len(p.completed) == 0 && p.writer.idle() && len(p.applier.queue) == 0
 }
 
-// drained reports whether everything done is in place and checkpointed.
-func (p *Partition) drained() bool { return p.stopped() || p.quiet() && !p.checkpointDue }
+// Drained reports whether everything done is in place and checkpointed.
+func (p *Partition) Drained() bool { return p.stopped() || p.quiet() && !p.checkpointDue }
 
 // Config of a partition. Zero fields mean the defaults.
 type Config struct {

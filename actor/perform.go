@@ -9,145 +9,181 @@ import (
 	"github.com/jetfn/jetfn/internal/faultpoint"
 )
 
-// perform carries out what the state machine asked for, in order.
-func (p *Processor) perform(ctx context.Context) {
-	for _, r := range p.part.take() {
-		switch r := r.(type) {
-		case appendRecord:
-			p.ports.Journal.Append(r.data, r.after, func(res WriteResult) {
-				faultpoint.Hit("after-append")
-				p.post(func(part *Partition) { part.writer.appended(res) })
-			})
-		case publishSend:
-			faultpoint.Hit("before-sends")
-			p.ports.Outbox.Publish(r.send, func(res WriteResult) {
-				faultpoint.Hit("between-sends")
-				p.post(func(part *Partition) { part.outbox.sent(r.send.To, r.send.Number, res) })
-			})
-		case sinkPublish:
-			faultpoint.Hit("before-egress")
-			p.sink(r.sink).Publish(r.message, r.mark, func(res WriteResult) {
-				p.post(func(part *Partition) { part.sinks[r.sink].stored(r.message.ID, res) })
-			})
-		case sinkMark:
-			p.sink(r.sink).Mark(r.body, r.after, func(res WriteResult) {
-				p.post(func(part *Partition) { part.sinks[r.sink].marked(res) })
-			})
-		case writeState:
-			faultpoint.Hit("before-state")
-			p.ports.State.Write(r.target, r.record, r.revision, func(res WriteResult) {
-				p.post(func(part *Partition) { part.states.written(r.target, res) })
-			})
-		case putTimer:
-			p.ports.Timers.Put(r.timer, func(res WriteResult) {
-				p.post(func(part *Partition) { part.timers.putDone(r.timer.ID, res) })
-			})
-		case deleteTimer:
-			p.ports.Timers.Delete(r.id, func(res WriteResult) {
-				p.post(func(part *Partition) { part.timers.deleted(r.id, res) })
-			})
-		case readyCall:
-			p.calls.acquire(r.endpoint, r.limit, func() {
-				if !p.post(func(part *Partition) { part.granted(r.target) }) {
-					p.calls.release(r.endpoint, errAbandoned)
-				}
-			})
-		case giveBack:
-			p.calls.release(r.endpoint, errAbandoned)
-		case invokeCall:
-			p.invoke(ctx, r)
-		case notice:
-			p.notice(&r)
-		default:
-			p.read(ctx, r)
-		}
+// Event is something that happened, to be applied to the partition that
+// waits for it.
+type Event func(p *Partition)
+
+// Work is what Host.Go is asked for.
+type Work uint8
+
+const (
+	// WorkRead is a read of a store, or a clean-up there.
+	WorkRead Work = iota
+	// WorkCall is a call of a function.
+	WorkCall
+)
+
+// Host lets a Partition live: it brings events back and does what takes time.
+// A Processor is one that works in real time.
+type Host interface {
+	// Post has ev applied later, in the order of the calls, and reports
+	// whether it will be. It doesn't block.
+	Post(ev Event) bool
+	// Go runs f beside the partition; ctx ends with the host.
+	Go(kind Work, f func(ctx context.Context))
+	// Acquire calls grant once there is a place for a call to endpoint, which
+	// takes limit calls at once if limit isn't zero.
+	Acquire(endpoint string, limit int, grant func())
+	// Release gives a place back; err is how the call went.
+	Release(endpoint string, err error)
+}
+
+// Perform carries out what the state machine asked for since it was called
+// last, in order.
+func (p *Partition) Perform(ports *Ports, host Host, log *zerolog.Logger) {
+	d := performer{ports: ports, host: host, log: log}
+	for _, r := range p.take() {
+		d.perform(r)
 	}
 }
 
-func (p *Processor) sink(i sinkIndex) Sink {
+// performer maps requests to ports.
+type performer struct {
+	ports *Ports
+	host  Host
+	log   *zerolog.Logger
+}
+
+func (d *performer) perform(r Request) {
+	switch r := r.(type) {
+	case appendRecord:
+		d.ports.Journal.Append(r.data, r.after, func(res WriteResult) {
+			faultpoint.Hit("after-append")
+			d.host.Post(func(part *Partition) { part.writer.appended(res) })
+		})
+	case publishSend:
+		faultpoint.Hit("before-sends")
+		d.ports.Outbox.Publish(r.send, func(res WriteResult) {
+			faultpoint.Hit("between-sends")
+			d.host.Post(func(part *Partition) { part.outbox.sent(r.send.To, r.send.Number, res) })
+		})
+	case sinkPublish:
+		faultpoint.Hit("before-egress")
+		d.sink(r.sink).Publish(r.message, r.mark, func(res WriteResult) {
+			d.host.Post(func(part *Partition) { part.sinks[r.sink].stored(r.message.ID, res) })
+		})
+	case sinkMark:
+		d.sink(r.sink).Mark(r.body, r.after, func(res WriteResult) {
+			d.host.Post(func(part *Partition) { part.sinks[r.sink].marked(res) })
+		})
+	case writeState:
+		faultpoint.Hit("before-state")
+		d.ports.State.Write(r.target, r.record, r.revision, func(res WriteResult) {
+			d.host.Post(func(part *Partition) { part.states.written(r.target, res) })
+		})
+	case putTimer:
+		d.ports.Timers.Put(r.timer, func(res WriteResult) {
+			d.host.Post(func(part *Partition) { part.timers.putDone(r.timer.ID, res) })
+		})
+	case deleteTimer:
+		d.ports.Timers.Delete(r.id, func(res WriteResult) {
+			d.host.Post(func(part *Partition) { part.timers.deleted(r.id, res) })
+		})
+	case readyCall:
+		d.host.Acquire(r.endpoint, r.limit, func() {
+			if !d.host.Post(func(part *Partition) { part.granted(r.target) }) {
+				d.host.Release(r.endpoint, ErrAbandoned)
+			}
+		})
+	case giveBack:
+		d.host.Release(r.endpoint, ErrAbandoned)
+	case invokeCall:
+		d.invoke(r)
+	case notice:
+		d.notice(&r)
+	default:
+		d.read(r)
+	}
+}
+
+func (d *performer) sink(i sinkIndex) Sink {
 	if i == sinkEgress {
-		return p.ports.Egress
+		return d.ports.Egress
 	}
-	return p.ports.DeadLetters
+	return d.ports.DeadLetters
 }
 
-// read carries out a request that blocks, in a goroutine of its own.
-func (p *Processor) read(ctx context.Context, r Request) {
-	p.workers.Go(func() error {
-		if p.reads.Acquire(ctx, 1) != nil {
-			return nil // the processor is ending
+// read carries out a request that blocks.
+func (d *performer) read(r Request) {
+	d.host.Go(WorkRead, func(ctx context.Context) {
+		if ev := d.blocking(ctx, r); ev != nil && ctx.Err() == nil {
+			d.host.Post(ev)
 		}
-		defer p.reads.Release(1)
-		if ev := p.blocking(ctx, r); ev != nil && ctx.Err() == nil {
-			p.post(ev)
-		}
-		return nil
 	})
 }
 
-func (p *Processor) blocking(ctx context.Context, r Request) event {
+func (d *performer) blocking(ctx context.Context, r Request) Event {
 	switch r := r.(type) {
 	case readLast:
-		e, err := p.ports.Journal.Last(ctx)
+		e, err := d.ports.Journal.Last(ctx)
 		return func(part *Partition) { part.gotLast(e, err) }
 	case readNext:
-		e, err := p.ports.Journal.Next(ctx, r.from)
+		e, err := d.ports.Journal.Next(ctx, r.from)
 		return func(part *Partition) { part.gotNext(e, err) }
 	case purgeJournal:
-		p.logFailed("journal not purged", p.ports.Journal.Purge(ctx, r.before))
+		d.logFailed("journal not purged", d.ports.Journal.Purge(ctx, r.before))
 	case trimInputs:
-		p.logFailed("inputs not trimmed", p.ports.Inbox.Trim(ctx, r.source, r.before))
+		d.logFailed("inputs not trimmed", d.ports.Inbox.Trim(ctx, r.source, r.before))
 	case fetchInput:
-		d, err := p.ports.Inbox.Fetch(ctx, r.source, r.seq)
-		return func(part *Partition) { part.fetched(r.source, r.seq, &d, err) }
+		found, err := d.ports.Inbox.Fetch(ctx, r.source, r.seq)
+		return func(part *Partition) { part.fetched(r.source, r.seq, &found, err) }
 	case sinkLastMark:
-		m, err := p.sink(r.sink).LastMark(ctx)
+		m, err := d.sink(r.sink).LastMark(ctx)
 		if errors.Is(err, ErrNotFound) {
 			m, err = Mark{}, nil
 		}
 		return func(part *Partition) { part.sinks[r.sink].gotMark(m, err) }
 	case sinkScan:
-		ids, err := p.sink(r.sink).Scan(ctx, r.after, r.through)
+		ids, err := d.sink(r.sink).Scan(ctx, r.after, r.through)
 		return func(part *Partition) { part.sinks[r.sink].scanned(ids, err) }
 	case loadState:
-		l, err := p.ports.State.Load(ctx, r.target)
+		l, err := d.ports.State.Load(ctx, r.target)
 		return func(part *Partition) { part.states.answered(r.target, l, err) }
 	case loadTimers:
-		list, err := p.ports.Timers.LoadAll(ctx)
+		list, err := d.ports.Timers.LoadAll(ctx)
 		return func(part *Partition) { part.timersLoaded(list, err) }
 	}
 	return nil
 }
 
 // logFailed notes a clean-up that the next one will repeat.
-func (p *Processor) logFailed(message string, err error) {
+func (d *performer) logFailed(message string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
-		p.log.Debug().Err(err).Msg(message)
+		d.log.Debug().Err(err).Msg(message)
 	}
 }
 
 // invoke makes a call; its place among the calls in flight is given back when
 // it ends.
-func (p *Processor) invoke(ctx context.Context, r invokeCall) {
-	p.workers.Go(func() error {
-		callCtx, cancel := context.WithTimeout(ctx, r.policy.Budget)
-		effects, err := r.function.Invoke(callCtx, r.batch)
+func (d *performer) invoke(r invokeCall) {
+	d.host.Go(WorkCall, func(ctx context.Context) {
+		limited, cancel := context.WithTimeout(ctx, r.policy.Budget)
+		effects, err := r.function.Invoke(limited, r.batch)
 		cancel()
-		if ctx.Err() != nil {
-			p.calls.release(r.endpoint, errAbandoned)
-			return nil //nolint:nilerr // abandoned: its effects must not count
+		if ctx.Err() != nil { // abandoned: its effects must not count
+			d.host.Release(r.endpoint, ErrAbandoned)
+			return
 		}
-		p.calls.release(r.endpoint, err)
-		p.post(func(part *Partition) { part.invoked(r.batch.Target, effects, err) })
-		return nil
+		d.host.Release(r.endpoint, err)
+		d.host.Post(func(part *Partition) { part.invoked(r.batch.Target, effects, err) })
 	})
 }
 
-func (p *Processor) notice(n *notice) {
+func (d *performer) notice(n *notice) {
 	levels := map[noticeLevel]zerolog.Level{
 		noticeDebug: zerolog.DebugLevel, noticeInfo: zerolog.InfoLevel, noticeWarn: zerolog.WarnLevel, noticeError: zerolog.ErrorLevel,
 	}
-	ev := p.log.WithLevel(levels[n.level])
+	ev := d.log.WithLevel(levels[n.level])
 	if !n.target.IsZero() {
 		ev = ev.Stringer("target", n.target)
 	}

@@ -50,9 +50,10 @@ type Processor struct {
 	room    chan struct{} // capacity one
 	reads   *semaphore.Weighted
 	workers *errgroup.Group
+	done    context.Context //nolint:containedctx // Run's, for what it starts through the Host
 
 	mu        sync.Mutex
-	events    []event // not applied yet
+	events    []Event // not applied yet
 	delivered int     // deliveries among them
 	full      bool    // the partition has no room
 	closed    bool    // no event is applied any more
@@ -61,9 +62,6 @@ type Processor struct {
 
 	part *Partition // belongs to Run's goroutine
 }
-
-// event changes the state machine.
-type event func(p *Partition)
 
 // NewProcessor returns a processor for the partition that cfg names.
 func NewProcessor(cfg Config, ports Ports, catalog Catalog, calls *Calls, log zerolog.Logger) *Processor {
@@ -92,9 +90,10 @@ func (p *Processor) Run(ctx context.Context) error {
 	p.begun = time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	p.workers, ctx = errgroup.WithContext(ctx)
+	p.done = ctx
 	start := p.begun.UnixMilli()
-	p.part.setTime(start)
-	p.part.open()
+	p.part.SetTime(start)
+	p.part.Open()
 	err := p.loop(ctx, start)
 	cancel()
 	_ = p.workers.Wait() // its functions return nil
@@ -107,14 +106,14 @@ func (p *Processor) loop(ctx context.Context, start int64) error {
 	defer timer.Stop()
 	last := time.Now()
 	for {
-		if gap := time.Since(last); gap > stallLimit && len(p.part.applier.queue) > 0 {
+		if gap := time.Since(last); gap > stallLimit && p.part.Stats().Unapplied > 0 {
 			return ErrStalled
 		}
 		last = time.Now()
-		p.part.setTime(start + last.Sub(p.begun).Milliseconds())
+		p.part.SetTime(start + last.Sub(p.begun).Milliseconds())
 		p.apply()
-		p.part.settle()
-		p.perform(ctx)
+		p.part.Settle()
+		p.part.Perform(&p.ports, p, &p.log)
 		if err := p.publish(); err != nil {
 			return err
 		}
@@ -123,7 +122,7 @@ func (p *Processor) loop(ctx context.Context, start int64) error {
 		}
 		now := start + time.Since(p.begun).Milliseconds()
 		var alarm <-chan time.Time
-		if at, ok := p.part.wake(); ok {
+		if at, ok := p.part.Wake(); ok {
 			timer.Reset(min(time.Duration(max(at-now, 0))*time.Millisecond, stallLimit/2))
 			alarm = timer.C
 		}
@@ -150,21 +149,12 @@ func (p *Processor) apply() {
 // publish makes what others may ask for visible.
 func (p *Processor) publish() error {
 	part := p.part
-	part.stats.Unapplied, part.stats.Timers = len(part.applier.queue), part.timers.armed
-	part.stats.Resident, part.stats.Spilled, part.stats.CachedAddresses = part.resident, part.spilled, len(part.states.entries)
-	part.stats.Drops = 0
-	for _, n := range part.sources {
-		part.stats.Drops += n.dropsTotal
-	}
 	p.mu.Lock()
-	p.stats = part.stats
-	p.full = !part.room()
+	p.stats = part.Stats()
+	p.full = !part.Room()
 	full := p.full || p.delivered >= eventBacklog
-	if part.running() && p.positions == nil {
-		p.positions = map[Source]uint64{}
-		for _, n := range part.sources {
-			p.positions[n.source] = n.read + 1
-		}
+	if part.Running() && p.positions == nil {
+		p.positions = part.Positions()
 		close(p.opened)
 	}
 	p.mu.Unlock()
@@ -174,10 +164,7 @@ func (p *Processor) publish() error {
 		default:
 		}
 	}
-	if part.stopped() {
-		return part.failure
-	}
-	return nil
+	return part.Err()
 }
 
 func (p *Processor) pending() bool {
@@ -186,10 +173,10 @@ func (p *Processor) pending() bool {
 	return len(p.events) > 0
 }
 
-// post queues an event and reports whether it will be applied. It never
+// Post queues an event and reports whether it will be applied. It never
 // blocks: whoever posts was asked to by the partition, whose own bounds hold;
-// deliveries wait for room before.
-func (p *Processor) post(ev event) bool {
+// deliveries wait for room before. It is part of Host.
+func (p *Processor) Post(ev Event) bool {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -203,6 +190,28 @@ func (p *Processor) post(ev event) bool {
 	}
 	return true
 }
+
+// Go runs f in a goroutine that ends before Run does. It is part of Host.
+func (p *Processor) Go(kind Work, f func(ctx context.Context)) {
+	p.workers.Go(func() error {
+		if kind == WorkRead {
+			if p.reads.Acquire(p.done, 1) != nil {
+				return nil // the processor is ending
+			}
+			defer p.reads.Release(1)
+		}
+		f(p.done)
+		return nil
+	})
+}
+
+// Acquire waits for a place among the worker's calls. It is part of Host.
+func (p *Processor) Acquire(endpoint string, limit int, grant func()) {
+	p.calls.Acquire(endpoint, limit, grant)
+}
+
+// Release gives a place back. It is part of Host.
+func (p *Processor) Release(endpoint string, err error) { p.calls.Release(endpoint, err) }
 
 // finish gives back what was granted to a partition that has ended.
 func (p *Processor) finish() {
@@ -218,7 +227,7 @@ func (p *Processor) finish() {
 	}
 	for _, r := range p.part.take() {
 		if back, ok := r.(giveBack); ok {
-			p.calls.release(back.endpoint, errAbandoned)
+			p.calls.Release(back.endpoint, ErrAbandoned)
 		}
 	}
 }
@@ -242,7 +251,7 @@ func (p *Processor) Deliver(ctx context.Context, d Delivery) error {
 		p.mu.Lock()
 		if !p.full && p.delivered < eventBacklog {
 			p.delivered++
-			p.events = append(p.events, func(part *Partition) { part.deliver(&d) })
+			p.events = append(p.events, func(part *Partition) { part.Deliver(&d) })
 			p.mu.Unlock()
 			select {
 			case p.wake <- struct{}{}:
@@ -284,8 +293,8 @@ func (p *Processor) Query(ctx context.Context, a Address) (StateView, error) {
 	case <-ctx.Done():
 		return StateView{}, ctx.Err()
 	}
-	p.post(func(part *Partition) {
-		part.states.query(a, func(v StateView, err error) { answers <- answer{v, err} })
+	p.Post(func(part *Partition) {
+		part.Query(a, func(v StateView, err error) { answers <- answer{v, err} })
 	})
 	select {
 	case got := <-answers:
@@ -301,12 +310,12 @@ func (p *Processor) Query(ctx context.Context, a Address) (StateView, error) {
 // applies what they did, and writes a checkpoint. Run goes on; end it by its
 // context afterwards. Drain returns early when ctx is done.
 func (p *Processor) Drain(ctx context.Context) error {
-	p.post(func(part *Partition) { part.drain() })
+	p.Post(func(part *Partition) { part.Drain() })
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		drained := make(chan bool, 1)
-		p.post(func(part *Partition) { drained <- part.drained() })
+		p.Post(func(part *Partition) { drained <- part.Drained() })
 		select {
 		case done := <-drained:
 			if done {

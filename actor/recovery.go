@@ -37,8 +37,9 @@ type partRun struct {
 	body []byte
 }
 
-// open begins. It is the first event of a partition.
-func (p *Partition) open() {
+// Open begins the partition's life: it fences every earlier owner and
+// recovers.
+func (p *Partition) Open() {
 	p.phase = phaseOpening
 	p.recovery = &recovery{p: p}
 	p.request(readLast{})

@@ -167,8 +167,8 @@ func (w *world) spawn(part int) *owner {
 	}.WithDefaults()
 	o := &owner{w: w, part: part, p: NewPartition(&cfg, w)}
 	w.owners = append(w.owners, o)
-	o.p.setTime(w.now)
-	o.p.open()
+	o.p.SetTime(w.now)
+	o.p.Open()
 	o.run()
 	return o
 }
@@ -181,7 +181,7 @@ func (o *owner) event(do func(p *Partition)) {
 	case o.frozen:
 		o.w.at(20, func() { o.event(do) })
 	default:
-		o.p.setTime(o.w.now)
+		o.p.SetTime(o.w.now)
 		do(o.p)
 		o.run()
 	}
@@ -192,8 +192,8 @@ func (o *owner) run() {
 		return
 	}
 	wasRunning := o.reading
-	o.p.setTime(o.w.now)
-	o.p.settle()
+	o.p.SetTime(o.w.now)
+	o.p.Settle()
 	for reqs := o.p.take(); len(reqs) > 0; reqs = o.p.take() {
 		for _, r := range reqs {
 			o.w.perform(o, r)
@@ -207,11 +207,11 @@ func (o *owner) run() {
 		}
 		return
 	}
-	if o.p.running() && !wasRunning {
+	if o.p.Running() && !wasRunning {
 		o.reading = true
 		o.feedNext()
 	}
-	if at, ok := o.p.wake(); ok && (o.wakes <= o.w.now || at < o.wakes) {
+	if at, ok := o.p.Wake(); ok && (o.wakes <= o.w.now || at < o.wakes) {
 		o.wakes = max(at, o.w.now+1)
 		o.w.at(o.wakes-o.w.now, func() { o.event(func(*Partition) {}) })
 	}
@@ -232,7 +232,7 @@ func (o *owner) feedNext() {
 	}
 	for _, m := range o.w.mailbox {
 		if m.part == o.part && m.seq >= start && m.seq >= o.w.mailTrim[o.part] {
-			o.event(func(p *Partition) { d := m.d; p.deliver(&d) })
+			o.event(func(p *Partition) { d := m.d; p.Deliver(&d) })
 			break
 		}
 	}

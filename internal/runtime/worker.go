@@ -153,7 +153,35 @@ func (w *worker) work(ctx context.Context) error {
 			return fmt.Errorf("write the start block: %w", err)
 		}
 	}
-	return w.own(ctx, b)
+	return w.ownWhile(ctx, b)
+}
+
+// ownWhile owns the partitions as long as the embedded server, if there is
+// one, can write: after the disk refused once it answers no write any more.
+func (w *worker) ownWhile(ctx context.Context, b *backbone) error {
+	if b.server == nil {
+		return w.own(ctx, b)
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var failure error
+	var watch sync.WaitGroup
+	done := make(chan struct{})
+	watch.Go(func() {
+		select {
+		case failure = <-b.server.Failed():
+			w.log.Error().Err(failure).Str("dir", w.cfg.DataDir).Msg("the disk refuses writes, ending")
+			fail(failure)
+		case <-done:
+		}
+	})
+	err := w.own(ctx, b)
+	close(done)
+	watch.Wait()
+	if failure != nil {
+		return fmt.Errorf("the data directory %s can't be written, what was acknowledged is safe; make room and start again: %w", w.cfg.DataDir, failure)
+	}
+	return err
 }
 
 // own holds the lease whenever it can get it, until ctx ends.
