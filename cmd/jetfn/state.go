@@ -47,7 +47,7 @@ func (s *stateGetCommand) Run(ctx context.Context, c console) error {
 // stateLsCommand is jetfn state ls.
 type stateLsCommand struct {
 	Type  string `arg:"" help:"namespace/type."`
-	After string `help:"Begin behind this id."`
+	After string `env:"-" help:"Begin behind this id."`
 	Limit int    `default:"0" help:"How many addresses to list; 0: all."`
 	serverFlags
 }

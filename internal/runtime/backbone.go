@@ -75,7 +75,7 @@ func (b *backbone) connect(ctx context.Context, cfg Config, name string) error {
 	defer cancel()
 	nc, err := broker.Connect(limited, broker.ConnectConfig{URLs: cfg.NATSURLs, Name: name, Log: cfg.Log})
 	if err != nil {
-		return fmt.Errorf("NATS is %w: %w", ErrUnreachable, err)
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	b.nc, b.url = nc, nc.ConnectedUrlRedacted()
 	return nil
