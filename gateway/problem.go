@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -127,15 +128,17 @@ func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) {
-	data, err := json.Marshal(v)
-	if err != nil { // of our own types: can't be
-		status, data = http.StatusInternalServerError, []byte("{}")
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)              // nosniff is set, and people read it
+	if err := enc.Encode(v); err != nil { // of our own types: can't be
+		status, body = http.StatusInternalServerError, *bytes.NewBufferString("{}\n")
 	}
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(data, '\n')) // fails when the client is gone
+	_, _ = w.Write(body.Bytes()) // fails when the client is gone
 }
 
 // traceOf is the trace context of a request; zero if it has none that is
