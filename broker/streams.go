@@ -67,7 +67,6 @@ func (a *App) ingressConfig() jetstream.StreamConfig {
 		SubjectTransform: &jetstream.SubjectTransformConfig{Source: source, Destination: destination},
 		Storage:          jetstream.FileStorage,
 		Replicas:         a.cfg.Replicas,
-		MaxAge:           a.cfg.EgressMaxAge,
 		Duplicates:       inputDedup,
 	}
 }
