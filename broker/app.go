@@ -19,6 +19,7 @@ const (
 	maxPartitions     = 4096
 	defaultLeaseTTL   = 5 * time.Second
 	defaultMaxAge     = 7 * 24 * time.Hour
+	defaultGateBytes  = 64 << 20
 )
 
 // Targets says what an ingress feeds: the function types, and the value type
@@ -33,6 +34,12 @@ type Config struct {
 	Partitions int    // only at creation, default 64; zero takes what is there
 	Replicas   int    // default 1
 	SyncAlways bool   // how the server was told to sync; for those who ask
+	// Gate means that outside messages come in through a Gate in this process,
+	// which gathers them, and not into the mailbox stream directly. GateBytes
+	// is how much a gate holds at most of what is not stored yet; beyond it
+	// publishers get an error. The default is 64 MiB.
+	Gate      bool
+	GateBytes int
 	// EgressMaxAge bounds the egress, ingress and dead-letter streams, and
 	// EgressMaxBytes the egress stream, which then refuses messages when it is
 	// full. The defaults are 7 days and no limit.
@@ -58,6 +65,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.EgressMaxAge == 0 {
 		c.EgressMaxAge = defaultMaxAge
+	}
+	if c.GateBytes == 0 {
+		c.GateBytes = defaultGateBytes
 	}
 	if c.LeaseTTL == 0 {
 		c.LeaseTTL = defaultLeaseTTL
@@ -96,6 +106,7 @@ type App struct {
 	egressScan *scanner
 	dlqScan    *scanner
 	fed        atomic.Pointer[Targets] // what the ingress feed uses
+	gate       atomic.Pointer[gate]    // the open one
 }
 
 // Open creates the application's streams and buckets, or verifies them.

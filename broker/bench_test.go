@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/broker"
@@ -95,5 +99,47 @@ func BenchmarkFeed(b *testing.B) {
 		if !errors.Is(err, errEnough) {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkOutside stores outside messages of 150 bytes, 1,024 in flight, as
+// publishers over TCP do: through the gate, and into the stream directly.
+func BenchmarkOutside(b *testing.B) {
+	for name, gate := range map[string]bool{"gathered": true, "direct": false} {
+		b.Run(name, func(b *testing.B) {
+			srv, err := broker.StartServer(broker.ServerConfig{StoreDir: b.TempDir(), Port: -1, App: "app", SyncAlways: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer srv.Shutdown()
+			app := brokertest.Open(b, brokertest.Connect(b, srv), broker.Config{App: "app", Gate: gate})
+			if gate {
+				brokertest.Gather(b, app)
+			}
+			nc, err := nats.Connect(srv.Addr())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer nc.Close()
+			js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1024))
+			if err != nil {
+				b.Fatal(err)
+			}
+			data := make([]byte, 150)
+			i := 0
+			for b.Loop() {
+				i++
+				if _, err := js.PublishAsync(fmt.Sprintf("app.fn.ns.fn.id-%d", i%1000), data, jetstream.WithStallWait(time.Minute)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			<-js.PublishAsyncComplete()
+			b.ReportMetric(float64(i)/b.Elapsed().Seconds(), "msg/s")
+			s, err := js.Stream(b.Context(), "APP_MAILBOX")
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(i)/float64(s.CachedInfo().State.LastSeq), "msg/stored")
+		})
 	}
 }

@@ -26,12 +26,20 @@ func sampleEnvelope() actor.Envelope {
 	}
 }
 
+func samplePack() []broker.PackedMessage {
+	return []broker.PackedMessage{
+		{Key: "ns.fn.gr=C3=BC=C3=9Fe", Data: []byte{0, 255}},
+		{Key: "ns.fn.a", Type: "a/b", ContentType: "text/plain", MsgID: "order 1", Trace: actor.Trace{Parent: trace, State: "k=v"}},
+	}
+}
+
 // The files were written by format 1 and must be readable, and written the
 // same, as long as it lives.
 func TestStoredFormatsStayTheSame(t *testing.T) {
 	t.Parallel()
 	for file, data := range map[string][]byte{
 		"send-v1.hex":  broker.EncodeSend(actor.OutboundSend{From: 3, To: 5, Number: 300, Epoch: 2, Commit: 77, Envelope: sampleEnvelope()}),
+		"pack-v1.hex":  broker.EncodePack(samplePack()...),
 		"timer-v1.hex": broker.EncodeTimer(actor.Timer{DueAt: 1700000000123, Token: "tok", Envelope: sampleEnvelope()}),
 	} {
 		want, err := os.ReadFile("testdata/" + file)
@@ -97,6 +105,21 @@ func FuzzDecodeSend(f *testing.F) {
 		}
 		again, err := broker.DecodeSend(broker.EncodeSend(actor.OutboundSend{Number: 1, Envelope: envelopes[0]}))
 		if diff := cmp.Diff(envelopes, again, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Errorf("decoded again: %v (-first +second):\n%s", err, diff)
+		}
+	})
+}
+
+func FuzzDecodePack(f *testing.F) {
+	f.Add([]byte(nil))
+	f.Add(broker.EncodePack(samplePack()...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		messages, err := broker.DecodePack(data)
+		if err != nil {
+			return
+		}
+		again, err := broker.DecodePack(broker.EncodePack(messages...))
+		if diff := cmp.Diff(messages, again, cmpopts.EquateEmpty()); err != nil || diff != "" {
 			t.Errorf("decoded again: %v (-first +second):\n%s", err, diff)
 		}
 	})

@@ -16,3 +16,36 @@ func EncodeTimer(t actor.Timer) []byte { return encodeTimer(&t) }
 
 // DecodeTimer exposes the reader of timers to its fuzz test.
 func DecodeTimer(data []byte) (actor.Timer, error) { return decodeTimer(data) }
+
+// PackedMessage is an outside message as a pack holds it.
+type PackedMessage struct {
+	Key, Type, ContentType, MsgID string
+	Trace                         actor.Trace
+	Data                          []byte
+}
+
+// EncodePack exposes the format of packs to its golden test.
+func EncodePack(messages ...PackedMessage) []byte {
+	b := appendPackStart(nil)
+	size := packOverhead
+	for i := range messages {
+		m := &messages[i]
+		p := packed{key: m.Key, data: m.Data, said: said{valueType: m.Type, contentType: m.ContentType, trace: m.Trace, msgID: m.MsgID}}
+		b = p.append(b)
+		if size += p.size(); len(b) > size {
+			panic("a packed message is larger than its size")
+		}
+	}
+	return b
+}
+
+// DecodePack exposes the reader of packs to its fuzz test.
+func DecodePack(data []byte) ([]PackedMessage, error) {
+	messages, err := decodePack(data)
+	out := make([]PackedMessage, len(messages))
+	for i := range messages {
+		m := &messages[i]
+		out[i] = PackedMessage{m.key, m.said.valueType, m.said.contentType, m.said.msgID, m.said.trace, m.data}
+	}
+	return out, err
+}

@@ -83,7 +83,7 @@ func (f *feed) run(ctx context.Context) error {
 
 func (f *feed) take(ctx context.Context, m jetstream.Msg, md *jetstream.MsgMetadata) error {
 	seq := md.Sequence.Stream
-	partition, d, err := f.app.decode(f.source, &stored{subject: m.Subject(), header: m.Headers(), data: m.Data(), seq: seq, time: md.Timestamp}, f.targets)
+	partition, d, err := f.app.decode(f.source, &stored{subject: m.Subject(), said: saidIn(m.Headers()), data: m.Data(), seq: seq, time: md.Timestamp}, f.targets)
 	if err == nil {
 		err = f.deliver(ctx, partition, d)
 	}

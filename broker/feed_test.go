@@ -207,10 +207,14 @@ func TestOutsideMessagesBecomeInputs(t *testing.T) {
 		"misplaced":     {subject: fmt.Sprintf("app.mbox.%d.ext.ns.fn.a", 3-actor.PartitionOf("a", 4)), data: "x", want: actor.Input{Envelope: actor.Envelope{Target: address("ns", "fn", "a"), Value: text("x")}}, reason: actor.ReasonBadAddress, detail: "app.fn.ns.fn.a"},
 		"too long":      {subject: "app.fn.ns.fn." + strings.Repeat("x", 3600), data: "x", want: actor.Input{Envelope: actor.Envelope{Target: address("ns", "fn", strings.Repeat("x", 3600)), Value: text("x")}}, reason: actor.ReasonBadAddress, detail: "3500"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		check := func(t *testing.T, gate bool) {
+			t.Helper()
 			t.Parallel()
 			js := brokertest.Start(t)
-			app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 4})
+			app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 4, Gate: gate})
+			if gate {
+				brokertest.Gather(t, app)
+			}
 			seq := publish(t, js, c.subject, c.data, c.headers...)
 			got := read(t, app, actor.SourceMailbox, 1, 1, nil)[0]
 			if got.Delivery.Internal || got.Delivery.Dedup != c.dedup || got.Delivery.Seq != seq || len(got.Delivery.Inputs) != 1 {
@@ -231,7 +235,9 @@ func TestOutsideMessagesBecomeInputs(t *testing.T) {
 			if diff := cmp.Diff(got.Delivery, again); err != nil || diff != "" {
 				t.Errorf("Fetch = %v (-fed +fetched):\n%s", err, diff)
 			}
-		})
+		}
+		t.Run(name, func(t *testing.T) { check(t, false) })
+		t.Run(name+", through a gate", func(t *testing.T) { check(t, true) })
 	}
 }
 

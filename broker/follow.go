@@ -25,6 +25,38 @@ var errGap = errors.New("gap in the consumer's deliveries")
 // messages until that returns an error, ctx ends, or the consumer can't be
 // trusted any more. It removes the consumer when it returns.
 func (a *App) follow(ctx context.Context, stream string, cfg jetstream.ConsumerConfig, each func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+	return a.followFrom(ctx, stream, cfg, func(uint64) error { return nil }, each)
+}
+
+// errEnd means that there is no further message.
+var errEnd = errors.New("read to the end")
+
+// followToEnd is follow, but returns nil when there is no further message.
+func (a *App) followToEnd(ctx context.Context, stream string, cfg jetstream.ConsumerConfig, each func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+	atEnd := func(pending uint64) error {
+		if pending == 0 {
+			return errEnd
+		}
+		return nil
+	}
+	err := a.followFrom(ctx, stream, cfg, atEnd, func(m jetstream.Msg, md *jetstream.MsgMetadata) error {
+		if err := each(m, md); err != nil {
+			return err
+		}
+		return atEnd(md.NumPending)
+	})
+	if errors.Is(err, errEnd) {
+		return nil
+	}
+	return err
+}
+
+// followFrom is follow, and calls begin with the number of messages that are
+// there.
+func (a *App) followFrom(
+	ctx context.Context, stream string, cfg jetstream.ConsumerConfig,
+	begin func(pending uint64) error, each func(jetstream.Msg, *jetstream.MsgMetadata) error,
+) error {
 	cfg.AckPolicy = jetstream.AckNonePolicy
 	cfg.MemoryStorage = true
 	cfg.Replicas = 1
@@ -34,6 +66,9 @@ func (a *App) follow(ctx context.Context, stream string, cfg jetstream.ConsumerC
 		return fmt.Errorf("create consumer of %s: %w", stream, err)
 	}
 	defer a.deleteConsumer(ctx, stream, consumer.CachedInfo().Name)
+	if err := begin(consumer.CachedInfo().NumPending); err != nil {
+		return err
+	}
 	limit := max(pullBytes, 2*int(a.nc.MaxPayload())) // one message must always fit
 	messages, err := consumer.Messages(
 		jetstream.PullMaxMessagesWithBytesLimit(pullMessages, limit),

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -10,20 +11,38 @@ import (
 	"github.com/jetfn/jetfn/actor"
 )
 
-// stored is a message of the mailbox or the ingress stream.
+// stored is a message of the mailbox or the ingress stream, or one of a pack.
 type stored struct {
 	subject string
-	header  nats.Header
+	said    said
 	data    []byte
 	seq     uint64
 	time    time.Time
+}
+
+// said is what an outside message says about itself in its headers.
+type said struct {
+	valueType   string
+	contentType string
+	trace       actor.Trace
+	msgID       string
+}
+
+func saidIn(h nats.Header) said {
+	if len(h) == 0 {
+		return said{}
+	}
+	return said{
+		valueType: lookup(h, HeaderType), contentType: lookup(h, headerContentType),
+		trace: traceOf(h), msgID: lookup(h, headerMsgID),
+	}
 }
 
 // decode makes a delivery of a stored message, and says whose it is. It fails
 // only if a newer jetfn wrote the message; what can't be understood otherwise
 // becomes an input with a Problem.
 func (a *App) decode(source actor.Source, m *stored, targets Targets) (partition int, d actor.Delivery, err error) {
-	d = actor.Delivery{Source: source, Seq: m.seq, Time: m.time.UnixMilli(), Dedup: lookup(m.header, headerMsgID) != ""}
+	d = actor.Delivery{Source: source, Seq: m.seq, Time: m.time.UnixMilli(), Dedup: m.said.msgID != ""}
 	if source == actor.SourceIngress {
 		partition = a.decodeIngress(m, targets, &d)
 		return partition, d, nil
@@ -36,10 +55,12 @@ func (a *App) decodeMailbox(m *stored, d *actor.Delivery) (int, error) {
 	s, ok := a.names.parseMailbox(m.subject)
 	switch {
 	case !ok || s.partition >= a.creation.Partitions:
-		d.Inputs = []actor.Input{badAddress(m, actor.Address{}, fmt.Sprintf("subject %q is no address; publish to %s", m.subject, a.names.fnForm()))}
+		d.Inputs = []actor.Input{a.noAddress(m)}
 		return 0, nil
 	case s.internal:
 		return s.partition, a.decodeInternal(m, s, d)
+	case s.packed:
+		return s.partition, a.decodePack(m, s, d)
 	}
 	d.Inputs = []actor.Input{a.decodeOutside(m, s)}
 	return s.partition, nil
@@ -50,19 +71,53 @@ func (a *App) decodeInternal(m *stored, s mailboxSubject, d *actor.Delivery) err
 	if errors.Is(err, errNewer) {
 		return fmt.Errorf("mailbox message %d: %w", m.seq, err)
 	}
+	d.Dedup = false
 	if err == nil && (send.from != s.from || s.from >= a.creation.Partitions) {
 		err = fmt.Errorf("internal message says it is from partition %d", send.from)
 	}
 	if err != nil {
-		d.Inputs = []actor.Input{badAddress(m, actor.Address{}, fmt.Sprintf("subject %q is reserved for jetfn, which did not write this: %v; publish to %s", m.subject, err, a.names.fnForm()))}
+		d.Inputs = []actor.Input{a.forged(m, err)}
 		return nil
 	}
-	d.Internal, d.From, d.Number, d.Dedup = true, send.from, send.number, false
+	d.Internal, d.From, d.Number = true, send.from, send.number
 	d.Inputs = make([]actor.Input, len(send.envelopes))
 	for i := range send.envelopes {
 		d.Inputs[i].Envelope = send.envelopes[i]
 	}
 	return nil
+}
+
+// decodePack makes one delivery of all messages in a pack.
+func (a *App) decodePack(m *stored, s mailboxSubject, d *actor.Delivery) error {
+	messages, err := decodePack(m.data)
+	if errors.Is(err, errNewer) {
+		return fmt.Errorf("mailbox message %d: %w", m.seq, err)
+	}
+	d.Dedup = false // the id of the pack itself is of no use later
+	if err != nil {
+		d.Inputs = []actor.Input{a.forged(m, err)}
+		return nil
+	}
+	d.Inputs = make([]actor.Input, len(messages))
+	for i := range messages {
+		p := &messages[i]
+		d.Dedup = d.Dedup || p.said.msgID != ""
+		one := &stored{subject: a.names.fnOf(p.key), said: p.said, data: p.data, seq: m.seq, time: m.time}
+		if strings.Count(p.key, ".") != 2 {
+			d.Inputs[i] = a.noAddress(one)
+			continue
+		}
+		d.Inputs[i] = a.decodeOutside(one, mailboxSubject{partition: s.partition, key: p.key})
+	}
+	return nil
+}
+
+func (a *App) forged(m *stored, err error) actor.Input {
+	return badAddress(m, actor.Address{}, fmt.Sprintf("subject %q is reserved for jetfn, which did not write this: %v; publish to %s", m.subject, err, a.names.fnForm()))
+}
+
+func (a *App) noAddress(m *stored) actor.Input {
+	return badAddress(m, actor.Address{}, fmt.Sprintf("subject %q is no address; publish to %s", m.subject, a.names.fnForm()))
 }
 
 func (a *App) decodeOutside(m *stored, s mailboxSubject) actor.Input {
@@ -118,12 +173,12 @@ func (a *App) decodeIngress(m *stored, targets Targets, d *actor.Delivery) int {
 // input makes an input of an outside message. valueType is what the ingress
 // declares, which wins over the message's own word.
 func input(m *stored, target actor.Address, valueType string) actor.Input {
-	in := actor.Input{Envelope: actor.Envelope{Target: target, Trace: traceOf(m.header)}}
+	in := actor.Input{Envelope: actor.Envelope{Target: target, Trace: m.said.trace}}
 	typ := valueType
-	if typ == "" && len(m.header) > 0 {
-		typ = lookup(m.header, HeaderType)
+	if typ == "" {
+		typ = m.said.valueType
 	}
-	in.Envelope.Value, in.Problem = actor.ValueFrom(typ, lookup(m.header, headerContentType), m.data)
+	in.Envelope.Value, in.Problem = actor.ValueFrom(typ, m.said.contentType, m.data)
 	if err := target.Check(); err != nil {
 		in.Problem = &actor.Problem{Reason: actor.ReasonBadAddress, Detail: err.Error()}
 	}

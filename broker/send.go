@@ -32,6 +32,7 @@ type SendRequest struct {
 type Receipt struct {
 	Partition int
 	Seq       uint64
+	Index     int  // among the messages stored together at Seq
 	Duplicate bool // it was there already, at Seq
 }
 
@@ -50,18 +51,63 @@ func (a *App) Send(ctx context.Context, r SendRequest) (Receipt, error) {
 	if limit := int(a.nc.MaxPayload()); len(m.Data)+headerSize(m.Header) > limit {
 		return Receipt{}, fmt.Errorf("send to %s: %w: %d bytes with headers, the server takes %d", r.Target, ErrTooLarge, len(m.Data)+headerSize(m.Header), limit)
 	}
-	ack, err := a.pub.Do(ctx, m)
+	got, err := a.store(ctx, r.Target, m)
 	if err != nil {
-		return Receipt{}, fmt.Errorf("send to %s: %w: %w", r.Target, ErrUnknown, err)
+		return Receipt{}, fmt.Errorf("send to %s: %w", r.Target, err)
 	}
-	switch ack.Outcome {
+	return Receipt{
+		Partition: r.Target.Partition(a.creation.Partitions),
+		Seq:       got.place.seq, Index: got.place.index, Duplicate: got.duplicate,
+	}, nil
+}
+
+// store stores m through the gate, or directly if there is to be none.
+func (a *App) store(ctx context.Context, target actor.Address, m *nats.Msg) (answer, error) {
+	var got answer
+	if a.cfg.Gate {
+		answers := make(chan answer, 1)
+		if err := a.offer(target, m, func(got answer) { answers <- got }); err != nil {
+			return answer{}, err
+		}
+		select {
+		case got = <-answers:
+		case <-ctx.Done():
+			return answer{}, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
+		}
+	} else {
+		ack, err := a.pub.Do(ctx, m)
+		if err != nil {
+			return answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
+		got = answer{outcome: ack.Outcome, place: place{seq: ack.Seq}, duplicate: ack.Duplicate, err: ack.Err}
+	}
+	switch got.outcome {
 	case actor.Stored:
-		return Receipt{Partition: r.Target.Partition(a.creation.Partitions), Seq: ack.Seq, Duplicate: ack.Duplicate}, nil
+		return got, nil
 	case actor.Rejected, actor.Refused:
-		return Receipt{}, fmt.Errorf("send to %s: %w: %w", r.Target, ErrRefused, ack.Err)
+		if errors.Is(got.err, ErrClosed) {
+			return answer{}, got.err
+		}
+		return answer{}, fmt.Errorf("%w: %w", ErrRefused, got.err)
 	default:
-		return Receipt{}, fmt.Errorf("send to %s: %w: %w", r.Target, ErrUnknown, ack.Err)
+		return answer{}, fmt.Errorf("%w: %w", ErrUnknown, got.err)
 	}
+}
+
+// offer hands m to the gate, which calls done.
+func (a *App) offer(target actor.Address, m *nats.Msg, done func(answer)) error {
+	g := a.gate.Load()
+	if g == nil {
+		return ErrClosed
+	}
+	o := &outside{
+		packed:    packed{key: target.Key(), said: saidIn(m.Header), data: m.Data},
+		partition: target.Partition(a.creation.Partitions), done: done,
+	}
+	if now, ok := g.take(o); ok {
+		done(now)
+	}
+	return nil
 }
 
 // headerSize is what the headers take on the wire.

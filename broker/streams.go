@@ -11,6 +11,7 @@ import (
 
 const (
 	inputDedup  = 2 * time.Minute
+	packDedup   = 30 * time.Second // of a gate's packs; it keeps its messages' ids itself
 	outputDedup = 10 * time.Minute
 )
 
@@ -22,12 +23,16 @@ type streams struct {
 
 func (a *App) openStreams(ctx context.Context) error {
 	s := &a.streams
+	err := jspub.Switch(ctx, a.js, a.mailboxConfig(!a.cfg.Gate), a.mailboxConfig(a.cfg.Gate))
+	if err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		stream *jetstream.Stream
 		cfg    jetstream.StreamConfig
 		policy jspub.Policy
 	}{
-		{&s.mailbox, a.mailboxConfig(), jspub.Verify},
+		{&s.mailbox, a.mailboxConfig(a.cfg.Gate), jspub.Verify},
 		{&s.ingress, a.ingressConfig(), jspub.Adapt},
 		{&s.journal, a.journalConfig(), jspub.Verify},
 		{&s.egress, a.egressConfig(), jspub.Adapt},
@@ -45,16 +50,20 @@ func (a *App) openStreams(ctx context.Context) error {
 
 // mailboxConfig has no limit: one that refuses would let partitions that send
 // to each other block for ever, and one that discards loses messages.
-func (a *App) mailboxConfig() jetstream.StreamConfig {
+func (a *App) mailboxConfig(gate bool) jetstream.StreamConfig {
 	source, destination := a.names.mailboxTransform(a.creation.Partitions)
+	window := inputDedup
+	if gate {
+		window = packDedup
+	}
 	return jetstream.StreamConfig{
 		Name:             a.names.mailboxStream(),
 		Description:      "messages to functions of " + a.cfg.App,
-		Subjects:         a.names.mailboxSubjects(),
+		Subjects:         a.names.mailboxSubjects(gate),
 		SubjectTransform: &jetstream.SubjectTransformConfig{Source: source, Destination: destination},
 		Storage:          jetstream.FileStorage,
 		Replicas:         a.cfg.Replicas,
-		Duplicates:       inputDedup,
+		Duplicates:       window,
 	}
 }
 

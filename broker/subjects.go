@@ -49,9 +49,15 @@ func (n names) probe() string { return n.app + ".mark.probe" }
 
 // Mailbox: outside messages come in as fn.<ns>.<type>.<id>, which the stream
 // stores as mbox.<p>.ext.<ns>.<type>.<id>; those of other forms stay as they
-// are. Our own sends are mbox.<to>.int.<from>.
+// are. A gate binds fn in the stream's place, and stores what it gathers as
+// mbox.<p>.pack. Our own sends are mbox.<to>.int.<from>.
 
-func (n names) mailboxSubjects() []string { return []string{n.app + ".fn.>", n.app + ".mbox.>"} }
+func (n names) mailboxSubjects(gate bool) []string {
+	if gate {
+		return []string{n.app + ".mbox.>"}
+	}
+	return []string{n.app + ".fn.>", n.app + ".mbox.>"}
+}
 
 func (n names) mailboxTransform(partitions int) (source, destination string) {
 	return n.app + ".fn.*.*.*",
@@ -60,6 +66,40 @@ func (n names) mailboxTransform(partitions int) (source, destination string) {
 
 func (n names) fn(a actor.Address) string { return n.app + ".fn." + a.Key() }
 func (n names) fnForm() string            { return n.app + ".fn.<namespace>.<type>.<id>" }
+func (n names) fnOf(key string) string    { return n.app + ".fn." + key }
+func (n names) fnAll() string             { return n.app + ".fn.>" }
+
+func (n names) pack(p int) string { return n.app + ".mbox." + strconv.Itoa(p) + ".pack" }
+func (n names) external(p int, key string) string {
+	return n.app + ".mbox." + strconv.Itoa(p) + ".ext." + key
+}
+
+// keyOf is what follows "<app>.fn." in a subject.
+func (n names) keyOf(subject string) (string, bool) { return strings.CutPrefix(subject, n.app+".fn.") }
+
+// partitionOfKey is where the mailbox's transform puts a key, which need not
+// be canonical. What is no address goes to partition 0.
+func partitionOfKey(key string, partitions int) int {
+	const offset, prime = 2166136261, 16777619
+	if strings.Count(key, ".") != 2 {
+		return 0
+	}
+	h := uint32(offset)
+	for _, c := range []byte(key[strings.LastIndexByte(key, '.')+1:]) {
+		h = (h ^ uint32(c)) * prime
+	}
+	return int(h % uint32(partitions)) //nolint:gosec // partitions are few
+}
+
+// outsides select what the outside stored in the mailbox stream.
+func (n names) outsides() []string {
+	return []string{n.app + ".mbox.*.pack", n.app + ".mbox.*.ext.>", n.app + ".fn.>"}
+}
+
+// isInternal reports whether outsiders may not publish to subject.
+func (n names) isInternal(subject string) bool {
+	return slices.ContainsFunc(n.internals(), func(s string) bool { return covers(s, subject) })
+}
 
 func (n names) internal(to, from int) string {
 	return n.app + ".mbox." + strconv.Itoa(to) + ".int." + strconv.Itoa(from)
@@ -79,6 +119,7 @@ type mailboxSubject struct {
 	partition int
 	internal  bool
 	from      int    // if internal
+	packed    bool   // several outside messages
 	key       string // else: "<ns>.<type>.<id>"
 }
 
@@ -95,6 +136,9 @@ func (n names) parseMailbox(subject string) (mailboxSubject, bool) {
 	if from, ok := strings.CutPrefix(rest, "int."); ok {
 		f, fine := parsePartition(from)
 		return mailboxSubject{partition: p, internal: true, from: f}, fine
+	}
+	if rest == "pack" {
+		return mailboxSubject{partition: p, packed: true}, true
 	}
 	key, ok := strings.CutPrefix(rest, "ext.")
 	return mailboxSubject{partition: p, key: key}, ok

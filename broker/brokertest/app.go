@@ -1,6 +1,8 @@
 package brokertest
 
 import (
+	"context"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -41,4 +43,26 @@ func Open(tb testing.TB, nc *nats.Conn, cfg broker.Config) *broker.App {
 	}
 	tb.Cleanup(a.Close)
 	return a
+}
+
+// Gather lets outside messages into app until the test ends, or end is called.
+func Gather(tb testing.TB, app *broker.App) (end func()) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
+	opened, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- app.Gather(ctx, func() { close(opened) }) }()
+	select {
+	case <-opened:
+	case err := <-ended:
+		cancel()
+		tb.Fatalf("brokertest: %v", err)
+	}
+	end = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			tb.Errorf("brokertest: %v", err)
+		}
+	})
+	tb.Cleanup(end)
+	return end
 }

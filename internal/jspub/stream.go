@@ -44,6 +44,28 @@ func EnsureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	return stream, nil
 }
 
+// Switch gives the stream that from describes the subjects and the window for
+// duplicates of to. It leaves any other stream as it is, and is content with
+// none.
+func Switch(ctx context.Context, js jetstream.JetStream, from, to jetstream.StreamConfig) error {
+	stream, err := js.Stream(ctx, from.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", from.Name, err)
+	}
+	have := stream.CachedInfo().Config
+	if !sameSubjects(have.Subjects, from.Subjects) || have.Duplicates != from.Duplicates {
+		return nil
+	}
+	have.Subjects, have.Duplicates = to.Subjects, to.Duplicates
+	if _, err := js.UpdateStream(ctx, have); err != nil {
+		return fmt.Errorf("update stream %s: %w", to.Name, named(ctx, js, to, err))
+	}
+	return nil
+}
+
 func create(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (jetstream.Stream, error) {
 	stream, err := js.CreateStream(ctx, want)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {

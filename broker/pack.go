@@ -1,0 +1,137 @@
+package broker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// packVersion is the format of a pack. A reader refuses newer ones: skipping
+// a message would lose it.
+const packVersion = 1
+
+// Fields of a pack.
+const (
+	packFieldVersion protowire.Number = 1
+	packFieldMessage protowire.Number = 2 // repeated
+)
+
+// Fields of a message in a pack; an empty one is left out.
+const (
+	packedFieldKey         protowire.Number = 1 // what follows "<app>.fn." in its subject
+	packedFieldType        protowire.Number = 2
+	packedFieldContentType protowire.Number = 3
+	packedFieldTraceParent protowire.Number = 4
+	packedFieldTraceState  protowire.Number = 5
+	packedFieldMsgID       protowire.Number = 6
+	packedFieldData        protowire.Number = 7
+)
+
+// packed is an outside message as a pack holds it.
+type packed struct {
+	key  string
+	said said
+	data []byte
+}
+
+// packOverhead is what a field takes at most besides its content.
+const packOverhead = 6
+
+// size is what the message takes in a pack at most, in bytes.
+func (p *packed) size() int {
+	s := &p.said
+	return len(p.key) + len(s.valueType) + len(s.contentType) + len(s.trace.Parent) + len(s.trace.State) + len(s.msgID) + len(p.data) + 8*packOverhead
+}
+
+// appendPackStart begins a pack; messages follow.
+func appendPackStart(b []byte) []byte { return appendUint(b, packFieldVersion, packVersion) }
+
+func (p *packed) append(b []byte) []byte {
+	s := &p.said
+	inner := textSize(p.key) + textSize(s.valueType) + textSize(s.contentType) + textSize(s.trace.Parent) + textSize(s.trace.State) + textSize(s.msgID)
+	if len(p.data) > 0 {
+		inner += 1 + protowire.SizeBytes(len(p.data))
+	}
+	b = protowire.AppendTag(b, packFieldMessage, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(inner)) //nolint:gosec // sizes aren't negative
+	b = appendText(b, packedFieldKey, p.key)
+	b = appendText(b, packedFieldType, s.valueType)
+	b = appendText(b, packedFieldContentType, s.contentType)
+	b = appendText(b, packedFieldTraceParent, s.trace.Parent)
+	b = appendText(b, packedFieldTraceState, s.trace.State)
+	b = appendText(b, packedFieldMsgID, s.msgID)
+	if len(p.data) > 0 {
+		b = appendBytes(b, packedFieldData, p.data)
+	}
+	return b
+}
+
+// textSize is what appendText takes, for field numbers below 16.
+func textSize(s string) int {
+	if s == "" {
+		return 0
+	}
+	return 1 + protowire.SizeBytes(len(s))
+}
+
+// decodePack reads a pack. The data of its messages are copies, if there is
+// more than one: who keeps one message should not keep the whole pack.
+func decodePack(data []byte) ([]packed, error) {
+	var messages []packed
+	var version uint64
+	err := fields(data, func(f field) error {
+		switch f.number {
+		case packFieldVersion:
+			version = f.uint
+		case packFieldMessage:
+			p, err := decodePacked(f.bytes)
+			if err != nil {
+				return err
+			}
+			messages = append(messages, p)
+		default: // a field of a later version that earlier ones may skip
+		}
+		return nil
+	})
+	switch {
+	case version > packVersion:
+		return nil, fmt.Errorf("pack in format %d: %w", version, errNewer)
+	case err != nil:
+		return nil, fmt.Errorf("pack: %w", err)
+	case version == 0 || len(messages) == 0:
+		return nil, errors.New("pack lacks its version or messages")
+	}
+	if len(messages) > 1 {
+		for i := range messages {
+			messages[i].data = bytes.Clone(messages[i].data)
+		}
+	}
+	return messages, nil
+}
+
+func decodePacked(data []byte) (packed, error) {
+	var p packed
+	err := fields(data, func(f field) error {
+		switch f.number {
+		case packedFieldKey:
+			p.key = string(f.bytes)
+		case packedFieldType:
+			p.said.valueType = string(f.bytes)
+		case packedFieldContentType:
+			p.said.contentType = string(f.bytes)
+		case packedFieldTraceParent:
+			p.said.trace.Parent = string(f.bytes)
+		case packedFieldTraceState:
+			p.said.trace.State = string(f.bytes)
+		case packedFieldMsgID:
+			p.said.msgID = string(f.bytes)
+		case packedFieldData:
+			p.data = f.bytes
+		default: // a field of a later version that earlier ones may skip
+		}
+		return nil
+	})
+	return p, err
+}
