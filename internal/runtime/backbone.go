@@ -89,6 +89,7 @@ func (b *backbone) open(ctx context.Context, cfg Config) error {
 	b.app, err = broker.Open(ctx, b.nc, broker.Config{
 		App: cfg.App, Partitions: cfg.Partitions, Replicas: cfg.Replicas,
 		SyncAlways:   cfg.embedded() && !cfg.SyncInterval,
+		Gate:         cfg.embedded(),
 		EgressMaxAge: cfg.EgressMaxAge, EgressMaxBytes: cfg.EgressMaxBytes,
 		EgressPrefix: prefixes(cfg.Module), Targets: targets(cfg.Module), Log: cfg.Log,
 	})

@@ -78,6 +78,11 @@ func (g *generation) run(ctx, held context.Context) error {
 	if err := g.serve(ctx, intake, stop); err != nil {
 		return err
 	}
+	shut, err := g.openGate(ctx, intake, stop)
+	defer shut()
+	if err != nil {
+		return ignoreStop(err)
+	}
 	g.ready()
 	defer g.worker.current.Store(nil)
 
@@ -87,6 +92,7 @@ func (g *generation) run(ctx, held context.Context) error {
 	case <-ctx.Done():
 	}
 	g.worker.status.set(phaseDraining)
+	shut()
 	stopIntake()
 	g.intake.Wait()
 	g.drain(work)
@@ -159,6 +165,30 @@ func (g *generation) serve(ctx, intake context.Context, stop context.CancelCause
 		})
 	}
 	return nil
+}
+
+// openGate lets outside messages in, if a gate takes them. The first function
+// it returns shuts it and waits until what it had taken is answered.
+func (g *generation) openGate(ctx, intake context.Context, stop context.CancelCauseFunc) (shut func(), err error) {
+	if !g.worker.cfg.embedded() {
+		return func() {}, nil
+	}
+	gate, end := context.WithCancel(intake)
+	var keeper sync.WaitGroup
+	shut = func() {
+		end()
+		keeper.Wait()
+	}
+	opened := make(chan struct{})
+	g.spawn(&keeper, stop, func() error { return g.app.Gather(gate, func() { close(opened) }) })
+	select {
+	case <-opened:
+		return shut, nil
+	case <-ctx.Done():
+		return shut, errStopped
+	case <-intake.Done():
+		return shut, context.Cause(intake)
+	}
 }
 
 // position is where the feed of source has to begin; false if no partition is

@@ -30,6 +30,8 @@ func (s surface) Send(ctx context.Context, target actor.Address, v actor.Value, 
 	}
 	r, err := g.app.Send(ctx, broker.SendRequest{Target: target, Value: v, Trace: tr})
 	switch {
+	case errors.Is(err, broker.ErrClosed):
+		return gateway.Receipt{}, fmt.Errorf("%w: %w", gateway.ErrNotReady, err)
 	case errors.Is(err, broker.ErrTooLarge):
 		return gateway.Receipt{}, fmt.Errorf("%w: %w", gateway.ErrTooLarge, err)
 	case errors.Is(err, broker.ErrUnknown):
@@ -39,10 +41,11 @@ func (s surface) Send(ctx context.Context, target actor.Address, v actor.Value, 
 	case err != nil:
 		return gateway.Receipt{}, err
 	}
-	return gateway.Receipt{
-		ID:        g.app.Incarnation() + "-" + strconv.FormatUint(r.Seq, 10),
-		Partition: r.Partition, Seq: r.Seq,
-	}, nil
+	id := g.app.Incarnation() + "-" + strconv.FormatUint(r.Seq, 10)
+	if r.Index > 0 {
+		id += "-" + strconv.Itoa(r.Index)
+	}
+	return gateway.Receipt{ID: id, Partition: r.Partition, Seq: r.Seq}, nil
 }
 
 // State implements gateway.States.
