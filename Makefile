@@ -73,6 +73,18 @@ e2e: e2e-setup ## Run the built binary with the real StateFun SDKs. RUN=regexp p
 e2e-setup: ## Install the StateFun SDKs for e2e into .e2e.
 	@scripts/e2e-setup
 
+.PHONY: bench
+bench: build ## Measure the standard set, into docs/performance.md. BENCHFLAGS='-rounds 1 -duration 3s -only http -note …' changes it.
+	$(GO) run ./internal/bench/standard -jetfn bin/jetfn -page docs/performance.md $(BENCHFLAGS)
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks; compare two runs with benchstat.
+	$(GO) test -run '^$$' -bench . -count $(or $(COUNT),6) ./actor ./gateway ./kvstate
+
+.PHONY: soak
+soak: build ## Load an application for 15 minutes, also beyond what it can do.
+	scripts/soak bin/jetfn
+
 .PHONY: clean
 clean: ## Remove what make built and installed here.
 	rm -rf bin dist .e2e

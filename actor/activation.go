@@ -167,7 +167,7 @@ func (s *FunctionSpec) maxBatchBytes() int {
 func (p *Partition) fillBatch(act *activation, spec *FunctionSpec) {
 	limit := spec.maxBatch()
 	if act.suspect > 0 {
-		limit = min(limit, act.cap)
+		limit = min(limit, act.cap, act.suspect) // what follows is above suspicion, and stays apart
 	}
 	n, bytes := 0, 0
 	for n < len(act.queue) && n < limit {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // completion is something done that waits for its place in a commit: an
@@ -85,7 +87,9 @@ func (p *Partition) mutate(s State, list []Mutation) (State, []stateMutation) {
 func (p *Partition) delay(c *completion, d *Delayed) {
 	if d.Cancel {
 		if tm := p.timers.pending(c.target.ID, d.Token); tm != nil {
-			p.timers.forget(tm)
+			if !mutant.On("cancelled-fires") {
+				p.timers.forget(tm)
+			}
 			c.cancelled = append(c.cancelled, tm)
 		}
 		return

@@ -45,11 +45,12 @@ type Partition struct {
 	spilled       int // inputs queued by reference
 	calls         int // in flight
 
-	checkpointDue bool
-	checkpointAt  int64
-	trimming      bool // an alarm will trim
-	trimTo        uint64
-	purged        uint64
+	checkpointDue  bool
+	checkpointAt   int64
+	checkpointSize int  // of the last one, in bytes
+	trimming       bool // an alarm will trim
+	trimTo         uint64
+	purged         uint64
 
 	stats Stats
 }

@@ -3,6 +3,8 @@ package actor
 import (
 	"errors"
 	"fmt"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // readPause is the pause before a failed read of the journal is repeated, in
@@ -73,7 +75,10 @@ func (r *recovery) gotLast(e Entry, err error) {
 		if last.kind == kindCheckpoint {
 			w.checkpoint = e.Seq
 		}
-		if last.kind == kindPart && last.partOf == kindCommit && last.part < last.parts-1 {
+		if mutant.On("epoch-kept") {
+			w.epoch = last.epoch
+		}
+		if last.kind == kindPart && !mutant.On("void-parts-count") && last.partOf == kindCommit && last.part < last.parts-1 {
 			w.commit-- // it was never finished, and our Open voids it
 		}
 		p.shift = max(0, last.time-p.now)
@@ -133,7 +138,7 @@ func (r *recovery) gotNext(e Entry, err error) {
 	r.replay(rec, e)
 	switch {
 	case p.stopped():
-	case e.Seq == r.open:
+	case e.Seq == r.open || mutant.On("replay-ends-early") && rec.kind == kindOpen:
 		r.replayed()
 	default:
 		r.from = e.Seq + 1
@@ -185,6 +190,9 @@ func (r *recovery) restore(rec *record, e Entry) {
 func (r *recovery) chained(rec *record, e Entry) bool {
 	p := r.p
 	switch {
+	case mutant.On("gap-ignored"):
+		r.first, r.lastSeq, r.lastSum, r.lastCommit = false, e.Seq, checksum(e.Data), 0
+		return true
 	case r.first && rec.prevSeq != r.lastSeq:
 		p.doubt("the journal goes on at %d after record %d, want after %d: records are missing", e.Seq, rec.prevSeq, r.lastSeq)
 	case !r.first && (rec.prevSeq != r.lastSeq || rec.prevSum != r.lastSum):
@@ -229,7 +237,7 @@ func (r *recovery) gather(rec *record) (body []byte, whole bool) {
 	}
 	r.run.next++
 	r.run.body = append(r.run.body, rec.body...)
-	if rec.part < rec.parts-1 {
+	if rec.part < rec.parts-1 && !mutant.On("parts-count-early") {
 		return nil, false
 	}
 	body = r.run.body

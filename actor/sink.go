@@ -3,6 +3,8 @@ package actor
 import (
 	"encoding/binary"
 	"slices"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // sinkPause is the first pause before a sink is fenced again after trouble,
@@ -74,7 +76,7 @@ func (s *sink) add(m SinkMessage, effect *applying, d *durableCommit) {
 	effect.sinks[s.index] = sinkStart{used: true, after: d.sinksAt[s.index]}
 	s.queue = append(s.queue, &sinkItem{message: m, effect: effect, sent: d.recovered})
 	fencing := s.phase == sinkMarking || s.phase == sinkScanning || s.phase == sinkOpen
-	if fencing && effect.number <= s.unsafe {
+	if fencing && effect.number <= s.unsafe && !mutant.On("sink-commit-in-flight") {
 		s.phase, s.foreign = sinkTrouble, true
 	}
 }
@@ -103,6 +105,9 @@ func (s *sink) publish() {
 		}
 		if it.flying || s.perAddr && s.busy[it.message.Source] > 0 {
 			continue
+		}
+		if mutant.On("sink-scan-from-publish") && !it.sent {
+			it.effect.sinks[s.index].after = s.highest
 		}
 		it.flying, it.sent = true, true
 		s.inFlight++
@@ -174,6 +179,8 @@ func (s *sink) gotMark(m Mark, err error) {
 		s.rest()
 	case s.markBody != nil && string(m.Body) == string(s.markBody):
 		s.marked(WriteResult{Outcome: Stored, Seq: m.Seq})
+	case mutant.On("sink-without-fence") && m.Seq != 0:
+		s.marked(WriteResult{Outcome: Stored, Seq: m.Seq})
 	default:
 		s.writeMark(m.Seq)
 	}
@@ -181,8 +188,10 @@ func (s *sink) gotMark(m Mark, err error) {
 
 func (s *sink) writeMark(after uint64) {
 	s.phase = sinkMarking
-	s.foreign = s.foreign || after != 0 && after != s.mark
-	if s.foreign {
+	// No marker at all may be another owner's that the stream's limits have
+	// removed (E6).
+	if after != s.mark || after == 0 && !mutant.On("sink-trusts-no-marker") {
+		s.foreign = true
 		s.unsafe = s.p.writer.commit
 	}
 	s.marks++
@@ -203,8 +212,8 @@ func (s *sink) marked(res WriteResult) {
 	s.highest = max(s.highest, res.Seq)
 	// Any message may be stored that we have sent. If another owner had its
 	// marker there, it may have stored any commit of ours, too.
-	maybe := func(it *sinkItem) bool { return it.sent || s.foreign }
-	if slices.ContainsFunc(s.queue, maybe) {
+	maybe := func(it *sinkItem) bool { return it.sent || s.foreign && !mutant.On("sink-trusts-unsent") }
+	if slices.ContainsFunc(s.queue, maybe) && !mutant.On("sink-without-scan") {
 		s.phase = sinkScanning
 		s.p.request(sinkScan{s.index, s.scanFrom(), s.mark})
 		return
@@ -260,6 +269,9 @@ func (s *sink) position() sinkPosition { return sinkPosition{used: s.used, seq: 
 // those whose messages are all stored.
 func (s *sink) lowestStart() uint64 {
 	low := s.highest
+	if mutant.On("sink-scan-from-last") {
+		return low
+	}
 	for _, c := range s.p.applier.queue {
 		if start := c.sinks[s.index]; start.used {
 			low = min(low, start.after)
