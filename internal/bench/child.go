@@ -90,7 +90,8 @@ func startChild(ctx context.Context, p Program, name string, cfg any) (*child, e
 	if p.Name != "" {
 		c.command.Args[0] = p.Name
 	}
-	c.command.WaitDelay = time.Second
+	c.command.Cancel = func() error { return c.orders.Close() }
+	c.command.WaitDelay = childPatience
 	c.command.Stderr = c.stderr
 	if c.orders, err = c.command.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)

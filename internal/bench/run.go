@@ -34,11 +34,14 @@ func Run(ctx context.Context, cfg Config) (result *Result, err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
 	r := &run{cfg: cfg, dir: dir, ledger: newLedger(), clock: clock{time.Now()}}
-	defer func() { err = errors.Join(err, r.close()) }()
-	if err := r.open(ctx); err != nil {
-		return nil, err
+	if err = r.open(ctx); err == nil {
+		result, err = r.measure(ctx)
 	}
-	return r.measure(ctx)
+	err = errors.Join(err, r.close())
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // what else is wrong comes of that
+	}
+	return result, err
 }
 
 // run is a run in progress.

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jetfn/jetfn/internal/bench"
@@ -60,7 +61,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "run the benchmarks whose name contains this")
 	flag.StringVar(&o.note, "note", "", "a sentence about the circumstances")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // this is main
 	defer stop()
 	if err := run(ctx, o, os.Stderr); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "make bench: %v\n", err)
@@ -106,6 +107,7 @@ func measure(ctx context.Context, o options, l load, progress io.Writer) (r benc
 	args := append([]string{"bench", "-o", "json", "--duration", o.duration.String(), "--limit-time", o.limit.String()}, l.args...)
 	command := exec.CommandContext(ctx, o.jetfn, args...) //nolint:gosec // as told
 	var out bytes.Buffer
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.Stdout, command.Stderr = &out, progress
 	if err := command.Run(); err != nil {
 		return r, err
