@@ -58,6 +58,19 @@ func (s State) apply(muts []stateMutation) State {
 	return s
 }
 
+// alive is s less what has expired.
+func (s State) alive(now int64) State { return s.apply(s.expired(now)) }
+
+// expired returns the removals of what has expired (PROTOCOL K8).
+func (s State) expired(now int64) (muts []stateMutation) {
+	for i := range s {
+		if s[i].ExpiresAt != 0 && s[i].ExpiresAt <= now {
+			muts = append(muts, stateMutation{name: s[i].Name, delete: true})
+		}
+	}
+	return muts
+}
+
 // invocation is one completed batch of a commit.
 type invocation struct {
 	target    Address

@@ -37,7 +37,9 @@ func (p *Partition) accept(act *activation, effects *Effects) error {
 	if effects == nil {
 		effects = &Effects{}
 	}
-	next, muts := p.mutate(act.state.current, effects.Mutations)
+	expired := act.state.current.expired(act.startedAt) // the function did not see it (K8)
+	next, muts := p.mutate(act.state.current.apply(expired), effects.Mutations)
+	muts = append(expired, muts...)
 	if size := next.Size(); size > p.cfg.MaxState {
 		return limitError("the state of %s would take %d bytes, the limit is %d", act.addr, size, p.cfg.MaxState)
 	}

@@ -151,7 +151,8 @@ func (p *Partition) Positions() map[Source]uint64 {
 }
 
 // Query calls reply with the state of a after every invocation that is
-// completed now, once all of these are durable.
+// completed now, once all of these are durable. The partition must be Running:
+// before, it doesn't know what the journal holds.
 func (p *Partition) Query(a Address, reply func(StateView, error)) { p.states.query(a, reply) }
 
 // Stats returns a snapshot.

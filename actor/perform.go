@@ -146,7 +146,7 @@ func (d *performer) blocking(ctx context.Context, r Request) Event {
 		return func(part *Partition) { part.sinks[r.sink].gotMark(m, err) }
 	case sinkScan:
 		ids, err := d.sink(r.sink).Scan(ctx, r.after, r.through)
-		return func(part *Partition) { part.sinks[r.sink].scanned(ids, err) }
+		return func(part *Partition) { part.sinks[r.sink].scanned(r.count, ids, err) }
 	case loadState:
 		l, err := d.ports.State.Load(ctx, r.target)
 		return func(part *Partition) { part.states.answered(r.target, l, err) }

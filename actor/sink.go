@@ -27,6 +27,7 @@ type sink struct {
 	mark     uint64 // sequence of our marker; the last one known while fencing
 	markBody []byte // of the marker being written
 	marks    uint64 // markers written by this owner
+	scans    uint64 // asked for by this owner
 	foreign  bool   // since our last marker another owner may have stored messages
 	// unsafe is the newest commit whose append was on its way when another
 	// owner's marker was found. It may have been durable, and stored by that
@@ -215,7 +216,8 @@ func (s *sink) marked(res WriteResult) {
 	maybe := func(it *sinkItem) bool { return it.sent || s.foreign && !mutant.On("sink-trusts-unsent") }
 	if slices.ContainsFunc(s.queue, maybe) && !mutant.On("sink-without-scan") {
 		s.phase = sinkScanning
-		s.p.request(sinkScan{s.index, s.scanFrom(), s.mark})
+		s.scans++
+		s.p.request(sinkScan{s.index, s.scanFrom(), s.mark, s.scans})
 		return
 	}
 	s.open()
@@ -230,9 +232,10 @@ func (s *sink) scanFrom() uint64 {
 	return from
 }
 
-// scanned takes the messages found in the stream.
-func (s *sink) scanned(ids []SinkID, err error) {
-	if s.phase != sinkScanning {
+// scanned takes the messages found in the stream by scan number count. A slow
+// answer to an earlier one says nothing about what was stored since.
+func (s *sink) scanned(count uint64, ids []SinkID, err error) {
+	if s.phase != sinkScanning || count != s.scans && !mutant.On("sink-any-scan") {
 		return
 	}
 	if err != nil {

@@ -318,8 +318,12 @@ func (s *states) written(a Address, res WriteResult) {
 
 // conflict decides what a rejected write means (K2).
 func (s *states) conflict(e *entry, l LoadedState) {
+	there := uint64(0)
+	if l.Record != nil && !mutant.On("state-blind-retry") {
+		there = l.Record.Commit
+	}
 	switch {
-	case !l.Foreign && l.Record != nil && l.Record.Commit >= e.written && !mutant.On("state-blind-retry"):
+	case there > e.written, there == e.written && there != 0 && !l.Foreign: // also below a foreign write: never an older one over it
 		s.applied(e, l.Revision, l.Record.Commit, len(l.Record.State) == 0)
 		return
 	case l.Foreign:

@@ -93,7 +93,8 @@ func (f *folding) invocation(v *actor.InvocationView) {
 	case c != nil:
 		f.answer(v, c, envelopes)
 	case len(v.Mutations) == 0 && f.deadLetter(envelopes):
-	case len(v.Mutations) == 0 && f.g.w.functions.quiet[inputNames(envelopes)] != nil:
+	case f.g.w.functions.quiet[inputNames(envelopes)] != nil:
+		f.silent(v, envelopes)
 	default:
 		f.g.fail("commit %d consumes %s, but no call answered so", f.rec.Commit, inputNames(envelopes))
 	}
@@ -105,6 +106,19 @@ func (f *functions) find(v *actor.InvocationView) *call {
 		return f.calls[strings.TrimPrefix(v.Mutations[n-1].Name, "#")]
 	}
 	return nil
+}
+
+// silent takes an invocation without effects; what had expired is removed
+// nevertheless.
+func (f *folding) silent(v *actor.InvocationView, envelopes []actor.Envelope) {
+	if len(v.Mutations) == 0 {
+		return
+	}
+	state := f.g.state(v.Target).state
+	for i := range v.Mutations {
+		state = state.Without(v.Mutations[i].Name)
+	}
+	f.answer(v, &call{id: "(silent)", target: v.Target, inputs: envelopes, state: state, effects: &actor.Effects{}}, envelopes)
 }
 
 func (f *folding) deadLetter(envelopes []actor.Envelope) bool {
@@ -119,14 +133,23 @@ func (f *folding) deadLetter(envelopes []actor.Envelope) bool {
 func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Envelope) {
 	g := f.g
 	before := g.state(v.Target)
+	expired := max(len(v.Mutations)-len(c.effects.Mutations), 0)
+	shown := before.state
+	for i := range v.Mutations[:expired] {
+		name := v.Mutations[i].Name
+		if old, _ := shown.Get(name); !v.Mutations[i].Delete || old.ExpiresAt == 0 || old.ExpiresAt > v.Time {
+			g.fail("call %s of %s: %s has not expired (K8)", c.id, v.Target, name)
+		}
+		shown = shown.Without(name)
+	}
 	switch {
 	case c.done:
 		g.fail("call %s of %s counts twice", c.id, v.Target)
 	case c.target != v.Target || !slices.EqualFunc(c.inputs, envelopes, func(a, b actor.Envelope) bool { return sameEnvelope(&a, &b) }):
 		g.fail("call %s of %s was for %s, but the commit consumes %s", c.id, v.Target, inputNames(c.inputs), inputNames(envelopes))
-	case !sameState(before.state, c.state):
-		g.fail("call %s of %s saw %s, but the state was %s (K4)", c.id, v.Target, stateText(c.state), stateText(before.state))
-	case !slices.EqualFunc(c.effects.Mutations, v.Mutations, sameMutation):
+	case !sameState(shown, c.state):
+		g.fail("call %s of %s saw %s, but the state was %s (K4)", c.id, v.Target, stateText(c.state), stateText(shown))
+	case !slices.EqualFunc(c.effects.Mutations, v.Mutations[expired:], sameMutation):
 		g.fail("call %s of %s changed %v, but the commit says %v", c.id, v.Target, c.effects.Mutations, v.Mutations)
 	}
 	c.done = true
@@ -139,9 +162,10 @@ func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Env
 		}
 	}
 	if last := len(g.states[v.Target]) - 1; last >= 0 && g.states[v.Target][last].commit == f.rec.Commit {
-		g.states[v.Target][last].state = after
+		now := &g.states[v.Target][last]
+		now.earlier, now.state = append(now.earlier, now.state), after
 	} else {
-		g.states[v.Target] = append(g.states[v.Target], version{f.rec.Commit, after})
+		g.states[v.Target] = append(g.states[v.Target], version{commit: f.rec.Commit, state: after})
 	}
 	for _, s := range c.effects.Sends {
 		f.sent = append(f.sent, actor.Envelope{Target: s.Target, Caller: v.Target, Value: s.Value})

@@ -46,10 +46,12 @@ type ghost struct {
 	newest  [2]map[actor.Address]int // place of the newest stored message, by source
 }
 
-// version is an address's state as of a commit.
+// version is an address's state as of a commit, and after the commit's earlier
+// invocations of that address.
 type version struct {
-	commit uint64
-	state  actor.State
+	commit  uint64
+	state   actor.State
+	earlier []actor.State
 }
 
 type sendKey struct {
@@ -208,6 +210,17 @@ func (g *ghost) stateWritten(a actor.Address, r *actor.StateRecord) {
 		}
 	}
 	g.fail("the record of %s is written for commit %d, which did not change it (J5)", a, r.Commit)
+}
+
+// answered judges an answer to a query: the state as of its commit (O3).
+func (g *ghost) answered(a actor.Address, v *actor.StateView) {
+	for _, old := range slices.Backward(g.states[a]) {
+		same := func(s actor.State) bool { return sameState(s, v.State) }
+		if old.commit == v.Commit && (same(old.state) || slices.ContainsFunc(old.earlier, same)) {
+			return
+		}
+	}
+	g.fail("a query for %s is answered %s of commit %d, which it never was (O3)", a, stateText(v.State), v.Commit)
 }
 
 func sameState(a, b actor.State) bool {

@@ -53,6 +53,13 @@ func (o *owner) write(p packet) {
 	case w.chance(k.LoseAck, AckLost):
 		w.hit(AckLost)
 		acked = false
+	case w.chance(k.LateAck, AckLate):
+		w.hit(AckLate)
+		if late := w.rnd.Int64N(k.Timeout); p.port == "journal" || p.lane != nil || w.rnd.IntN(2) == 0 {
+			back += late
+		} else {
+			arrive += late
+		}
 	case !p.whole && w.chance(k.Delaying, Late):
 		arrive += k.Timeout + w.rnd.Int64N(k.LongDelay)
 	}
@@ -100,7 +107,7 @@ func (o *owner) arrive(p *packet, back int64, acked bool) {
 	if w.full[p.port] <= w.now {
 		res = p.do()
 	}
-	if res.Outcome == actor.Stored && !acked && p.port == "journal" {
+	if res.Outcome == actor.Stored && (!acked || back > 50) && p.port == "journal" {
 		o.at("append-unseen")
 	}
 	if acked {

@@ -27,6 +27,7 @@ type owner struct {
 	offset                 int64 // of its clock
 	trap                   *trap
 	held                   *[]actor.Event // what a blocking read has to say
+	slowAnswer             int64          // of that read
 	feeds                  map[actor.Source]*feed
 	lanes                  map[string]*lane
 	calls                  int
@@ -218,9 +219,34 @@ func (o *owner) strike(it *Item) {
 				o.die()
 			}
 		})
+	case MarkEvicted:
+		w.evict(o.part)
 	case Redeliver:
 		o.rewind()
+	case Ask:
+		o.ask(address(w.rnd.IntN(w.plan.Knobs.Addresses)))
 	}
+}
+
+// ask is a query: its answer must be a state that the journal had (O3).
+func (o *owner) ask(a actor.Address) {
+	g := o.w.ghosts[a.Partition(o.w.plan.Knobs.Partitions)]
+	if g.part != o.part {
+		return
+	}
+	o.Post(func(p *actor.Partition) {
+		if !p.Running() {
+			return
+		}
+		p.Query(a, func(v actor.StateView, err error) {
+			o.w.log(o, "query", "%s: %s of commit %d, %v", a, stateText(v.State), v.Commit, err)
+			if err != nil {
+				g.fail("a query for %s failed: %v", a, err)
+			} else if len(v.State) > 0 || v.Commit > 0 {
+				g.answered(a, &v)
+			}
+		})
+	})
 }
 
 // at is called at the steps that traps know.
@@ -254,12 +280,19 @@ func (o *owner) Go(kind actor.Work, f func(ctx context.Context)) {
 		o.call(f)
 		return
 	}
-	w.after(w.delay(), func() {
+	slow := int64(0)
+	if w.chance(w.plan.Knobs.SlowReads, SlowRead) {
+		w.hit(SlowRead)
+		slow = w.rnd.Int64N(w.plan.Knobs.LongDelay)
+	}
+	w.after(w.delay()+slow, func() {
 		var posts []actor.Event
 		o.held = &posts
 		f(o.ctx)
 		o.held = nil
-		w.after(w.delay(), func() {
+		slow := o.slowAnswer
+		o.slowAnswer = 0
+		w.after(w.delay()+slow, func() {
 			for _, ev := range posts {
 				o.Post(ev)
 			}

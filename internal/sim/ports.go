@@ -228,6 +228,10 @@ func (s *sink) Scan(ctx context.Context, after, through uint64) ([]actor.SinkID,
 	if err := s.o.readFails(); err != nil {
 		return nil, err
 	}
+	if w := s.o.w; w.chance(w.plan.Knobs.SlowScans, SlowRead) {
+		w.hit(SlowRead)
+		s.o.slowAnswer = w.rnd.Int64N(w.plan.Knobs.LongDelay)
+	}
 	ids, err := s.inner.Scan(ctx, after, through)
 	s.o.w.log(s.o, "scan", "%s from %d to %d: %v", s.port, after, through, ids)
 	return ids, err
@@ -245,6 +249,10 @@ func (s *state) Load(ctx context.Context, a actor.Address) (actor.LoadedState, e
 		return actor.LoadedState{}, err
 	}
 	l, err := s.inner.Load(ctx, a)
+	if w := s.o.w; l.Record != nil && w.chance(w.plan.Knobs.Foreign, Foreign) {
+		w.hit(Foreign)
+		l.Foreign, l.Detail = true, "no record"
+	}
 	if l.Record != nil {
 		s.o.w.log(s.o, "load", "%s: revision %d, commit %d", a, l.Revision, l.Record.Commit)
 	} else {

@@ -31,12 +31,17 @@ const (
 	typeProblem
 )
 
-func makeOp(r *rand.Rand, k *Knobs, hops int) op {
-	o := op{
-		Do: pick(r, "count", "transfer", "transfer", "chain", "chain", "self", "fan", "delay", "delay", "set", "set", "cancel", "cancel",
-			"put", "clear", "poison", "big", "silent", "dice", "race", "emit", "badtarget"),
-		Hops: hops, N: r.IntN(10),
+// allOps are what outside messages ask for; those that are more interesting
+// come more often.
+func allOps() []string {
+	return []string{
+		"count", "transfer", "transfer", "chain", "chain", "self", "fan", "delay", "delay", "set", "set", "cancel", "cancel",
+		"put", "clear", "poison", "big", "silent", "dice", "race", "emit", "badtarget", "lease",
 	}
+}
+
+func makeOp(r *rand.Rand, k *Knobs, hops int) op {
+	o := op{Do: pick(r, k.Ops...), Hops: hops, N: r.IntN(10)}
 	switch r.IntN(25) {
 	case 0:
 		o.Type = typeUnknown
@@ -246,6 +251,12 @@ func (v *invocation) apply(o op) {
 		v.set("x", o.N)
 		if more {
 			v.send(v.c.target, v.message(o, "clear", 0))
+		}
+	case "lease":
+		v.set("lease", o.N)
+		v.e.Mutations[len(v.e.Mutations)-1].ExpireAfter = time.Duration(1+o.N*o.N*o.N) * time.Millisecond
+		if more {
+			v.delay(10*o.N, v.c.target, v.message(o, "count", 0), "")
 		}
 	case "clear":
 		v.clear("x")

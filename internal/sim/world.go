@@ -152,7 +152,7 @@ func (w *World) happen(it *Item, index int) {
 		}
 		return
 	}
-	switch it.Fault { //nolint:exhaustive // the planned ones
+	switch it.Fault {
 	case Full:
 		w.hit(Full)
 		port := pick(w.rnd, "journal", "mailbox", "state", "timers", "egress")
@@ -169,7 +169,7 @@ func (w *World) happen(it *Item, index int) {
 
 func (w *World) evict(part int) {
 	for _, s := range []string{"egress", "dead letters"} {
-		if w.rnd.IntN(2) == 0 && w.memory.EvictMark(part, s == "egress") {
+		if w.memory.EvictMark(part, s == "egress") {
 			w.hit(MarkEvicted)
 			w.log(nil, "fault", "the marker of partition %d in %s is evicted", part, s)
 		}

@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) //nolint:forbidigo // this is main
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -101,7 +101,7 @@ func search(ctx context.Context, o *options, out io.Writer) error {
 		report(tally, time.Since(begun), say)
 	}
 	if len(tally.Failed) == 0 {
-		return nil
+		return checkFaults(tally)
 	}
 	slices.Sort(tally.Failed)
 	seed := tally.Failed[0]
@@ -112,6 +112,17 @@ func search(ctx context.Context, o *options, out io.Writer) error {
 	mask := sim.Shrink(ctx, sim.MakePlan(seed), nil, 300)
 	say("in short:   go run ./internal/sim/cmd -seed %d%s\n\n", seed, mask.Flags())
 	return replay(ctx, &options{seed: seed, mask: mask}, out)
+}
+
+// checkFaults sees to it that many worlds have every kind of fault in at least
+// one of a hundred.
+func checkFaults(t *sim.Tally) error {
+	for _, f := range sim.Faults() {
+		if t.Seeds >= 2000 && 100*t.Hits[f] < t.Seeds {
+			return fmt.Errorf("the fault %s happened in %d of %d worlds only", f, t.Hits[f], t.Seeds)
+		}
+	}
+	return nil
 }
 
 func report(t *sim.Tally, took time.Duration, say func(string, ...any)) {
