@@ -153,6 +153,11 @@ func (r *recovery) restore(rec *record, e Entry) {
 		p.doubt("the checkpoint at %d is not in the journal, the next record is %d", r.checkpoint, e.Seq)
 		return
 	}
+	if r.run.next > 0 && (rec.prevSeq != r.lastSeq || rec.prevSum != r.lastSum) {
+		p.doubt("the checkpoint at %d goes on at %d, but record %d is missing in between", r.checkpoint, e.Seq, rec.prevSeq)
+		return
+	}
+	r.lastSeq, r.lastSum = e.Seq, checksum(e.Data)
 	body, whole := rec.body, rec.kind == kindCheckpoint
 	if rec.kind == kindPart && rec.partOf == kindCheckpoint {
 		body, whole = r.gather(rec)

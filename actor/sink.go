@@ -29,8 +29,9 @@ type sink struct {
 	marks    uint64 // markers written by this owner
 	scans    uint64 // asked for by this owner
 	foreign  bool   // since our last marker another owner may have stored messages
-	// unsafe is the newest commit whose append was on its way when another
-	// owner's marker was found. It may have been durable, and stored by that
+	replaces bool   // the marker being written may replace another owner's
+	// unsafe is the newest commit whose append had begun when another owner's
+	// marker was replaced. It may have been durable, and stored by that
 	// owner, before we knew: a scan that began earlier says nothing about it.
 	unsafe  uint64
 	highest uint64 // highest sequence known stored by this partition
@@ -192,8 +193,7 @@ func (s *sink) writeMark(after uint64) {
 	// No marker at all may be another owner's that the stream's limits have
 	// removed (E6).
 	if after != s.mark || after == 0 && !mutant.On("sink-trusts-no-marker") {
-		s.foreign = true
-		s.unsafe = s.p.writer.commit
+		s.foreign, s.replaces = true, true
 	}
 	s.marks++
 	s.markBody = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, s.p.cfg.Incarnation), s.marks)
@@ -208,6 +208,9 @@ func (s *sink) marked(res WriteResult) {
 	if res.Outcome != Stored {
 		s.rest()
 		return
+	}
+	if s.replaces { // from here on nobody else stores what we begin
+		s.replaces, s.unsafe = false, s.p.writer.commit
 	}
 	s.mark = res.Seq
 	s.highest = max(s.highest, res.Seq)

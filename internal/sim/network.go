@@ -19,6 +19,8 @@ type lane struct {
 	broken bool  // until its owner is told
 	lost   bool  // what is on it is lost, else it arrives late
 	late   int64 // by so much
+	told   bool  // its owner was told
+	marked bool  // a broken one is used again from the next marker on only
 }
 
 // delay is how long something takes on its way.
@@ -84,7 +86,10 @@ func (o *owner) write(p packet) {
 	if !acked {
 		w.after(k.Timeout, func() {
 			if p.lane != nil && p.lane.broken {
-				*p.lane = lane{}
+				p.lane.told = true
+				if !p.lane.marked {
+					*p.lane = lane{}
+				}
 			}
 			p.done(actor.WriteResult{Outcome: actor.Unknown, Err: errTimeout})
 		})

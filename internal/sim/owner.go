@@ -399,7 +399,11 @@ func describe(d *actor.Delivery) string {
 
 // rewind makes the consumers start again further back.
 func (o *owner) rewind() {
-	for source, f := range o.feeds {
+	for _, source := range []actor.Source{actor.SourceMailbox, actor.SourceIngress} {
+		f := o.feeds[source]
+		if f == nil {
+			continue
+		}
 		f.next -= min(f.next-1, 1+o.w.rnd.Uint64N(20))
 		o.w.log(o, "fault", "%s is delivered again from %d", source, f.next)
 	}

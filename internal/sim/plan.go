@@ -142,7 +142,10 @@ func (p *Plan) race(r *rand.Rand) {
 	k.Config.FlushInterval, k.Config.MaxPack = pick[int64](r, 1, 20, 150), pick(r, 1, 800)
 	k.SlowScans, k.LongDelay = pick(r, 0, 400), 3000
 	early, evicted := pick(r, 150, k.Active/2), 1
-	switch r.IntN(3) {
+	switch r.IntN(4) {
+	case 2: // scans overtake each other
+		k.Ops, k.Fail, k.Unreach, k.Hang = []string{"count", "emit", "fan"}, 0, 0, 0
+		k.SlowScans, k.Timeout, k.LoseAck, k.LateAck, k.Window = 600, 300, 150, 200, 1500
 	case 0: // little happens, so that nothing else tells the old owner
 		k.Ops, k.LoseAck, k.LateAck, k.Active = []string{"count", "emit", "put"}, 100, 300, 2500
 		k.Fail, k.Unreach, k.Hang = 0, 0, 0

@@ -191,6 +191,10 @@ func (s *sink) Mark(body []byte, after uint64, done func(actor.WriteResult)) {
 		return
 	}
 	l := o.lane(s.port)
+	if l.told {
+		*l = lane{}
+	}
+	l.marked = true
 	if s.index == egress && w.plan.Knobs.Limited {
 		l = nil
 	}

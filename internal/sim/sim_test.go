@@ -39,7 +39,7 @@ func TestEveryPromiseIsKeptInEveryWorld(t *testing.T) {
 
 func TestASeedReplaysExactly(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(20) {
+	for seed := range uint64(60) {
 		one := sim.Run(t.Context(), sim.MakePlan(seed), nil, true)
 		two := sim.Run(t.Context(), sim.MakePlan(seed), nil, true)
 		if diff := cmp.Diff(one, two); diff != "" {
