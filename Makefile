@@ -48,6 +48,7 @@ vet: ## Run go vet, also on the code behind build tags.
 	$(GO) vet ./...
 	$(GO) vet -tags e2e ./e2e
 	$(GO) vet -tags faultpoints ./...
+	$(GO) vet -tags mutants ./...
 
 .PHONY: lint
 lint: $(LINT)-$(LINT_VERSION) ## Run golangci-lint, installing the pinned version if it is missing.
@@ -65,6 +66,15 @@ generate: ## Generate code again.
 generated: ## Fail if generating changes a file.
 	@scripts/check-generated
 
+.PHONY: simulate
+simulate: ## Simulate SEEDS=n worlds (20000) from START=k on (0: new ones).
+	$(GO) run ./internal/sim/cmd -seeds $(or $(SEEDS),20000) -start $(or $(START),0)
+
+# The same seeds each time, in which every mutant is found.
+.PHONY: simulate-ci
+simulate-ci: ## Simulate the 6,000 worlds that every change has to pass.
+	timeout 5m $(GO) run ./internal/sim/cmd -seeds 6000 -start 1
+
 .PHONY: e2e
 e2e: e2e-setup ## Run the built binary with the real StateFun SDKs. RUN=regexp picks tests.
 	$(GO) test -tags e2e -count=1 -timeout 50m $(if $(RUN),-run '$(RUN)') $(if $(V),-v) ./e2e
@@ -72,6 +82,22 @@ e2e: e2e-setup ## Run the built binary with the real StateFun SDKs. RUN=regexp p
 .PHONY: e2e-setup
 e2e-setup: ## Install the StateFun SDKs for e2e into .e2e.
 	@scripts/e2e-setup
+
+.PHONY: bench
+bench: build ## Measure the standard set, into docs/performance.md. BENCHFLAGS='-rounds 1 -duration 3s -only http -note …' changes it.
+	$(GO) run ./internal/bench/standard -jetfn bin/jetfn -page docs/performance.md $(BENCHFLAGS)
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks; compare two runs with benchstat.
+	$(GO) test -run '^$$' -bench . -count $(or $(COUNT),6) ./actor ./gateway ./kvstate
+
+.PHONY: bench-compare
+bench-compare: build ## Measure Restate beside jetfn; needs npm. ROUNDS, DURATION and LOADS change it.
+	scripts/bench-compare bin/jetfn
+
+.PHONY: soak
+soak: build ## Load an application for 15 minutes, also beyond what it can do.
+	scripts/soak bin/jetfn
 
 .PHONY: clean
 clean: ## Remove what make built and installed here.

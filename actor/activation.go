@@ -140,7 +140,7 @@ func (p *Partition) granted(a Address) {
 	if act.firstAt == 0 {
 		act.firstAt = p.now
 	}
-	b := &Batch{Target: a, State: act.state.current, Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch))}
+	b := &Batch{Target: a, State: act.state.current.alive(p.now), Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch))}
 	for i, q := range act.batch {
 		b.Envelopes[i] = *q.envelope
 	}
@@ -167,7 +167,7 @@ func (s *FunctionSpec) maxBatchBytes() int {
 func (p *Partition) fillBatch(act *activation, spec *FunctionSpec) {
 	limit := spec.maxBatch()
 	if act.suspect > 0 {
-		limit = min(limit, act.cap)
+		limit = min(limit, act.cap, act.suspect) // what follows is above suspicion, and stays apart
 	}
 	n, bytes := 0, 0
 	for n < len(act.queue) && n < limit {

@@ -67,6 +67,9 @@ func (a Address) String() string {
 	if a.IsZero() {
 		return ""
 	}
+	if !strings.Contains(a.ID, "%") && !strings.ContainsAny(a.Type.Namespace, "%/") && !strings.ContainsAny(a.Type.Name, "%/") {
+		return a.Type.Namespace + "/" + a.Type.Name + "/" + a.ID
+	}
 	return partEncoder.Replace(a.Type.Namespace) + "/" + partEncoder.Replace(a.Type.Name) + "/" + percentEncoder.Replace(a.ID)
 }
 

@@ -3,6 +3,8 @@ package actor
 import (
 	"slices"
 	"strings"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // assemble packs what is completed into one commit and starts its append
@@ -14,10 +16,11 @@ func (p *Partition) assemble() {
 	c := &commit{time: p.now}
 	consumed := map[Source][]inputRef{}
 	var set []*timer
+	cancelled := cancelledBy(batch)
 	for _, done := range batch {
 		p.pack(c, done, consumed)
 		for _, tm := range done.set {
-			if tm.state == timerGone { // cancelled before it was ever committed
+			if cancelled[tm] { // set and cancelled within this commit
 				continue
 			}
 			p.timers.assembled(tm, TimerID{p.writer.epoch, number, len(set)})
@@ -29,12 +32,17 @@ func (p *Partition) assemble() {
 				c.timersGone = append(c.timersGone, goneTimer{id: tm.ID})
 			}
 		}
-		if done.fired != nil {
+		if done.fired != nil && !mutant.On("fired-not-recorded") {
 			c.timersGone = append(c.timersGone, goneTimer{id: done.fired.ID, fired: true})
 		}
 	}
 	if !p.advance(c, consumed) {
 		return
+	}
+	if mutant.On("effects-before-durable") {
+		for _, s := range c.sends {
+			p.request(publishSend{OutboundSend{From: p.cfg.Partition, To: s.to, Number: s.number, Epoch: p.writer.epoch, Commit: number, Envelope: s.envelope}})
+		}
 	}
 	d := durableCommit{commit: c, epoch: p.writer.epoch, number: number}
 	for i, s := range p.sinks {
@@ -44,6 +52,18 @@ func (p *Partition) assemble() {
 		d.seq = seq
 		p.committed(&d)
 	})
+}
+
+// cancelledBy returns the timers that batch cancels. A timer that a later
+// commit cancels has to be set by its own: that one may never become durable.
+func cancelledBy(batch []*completion) map[*timer]bool {
+	out := map[*timer]bool{}
+	for _, done := range batch {
+		for _, tm := range done.cancelled {
+			out[tm] = true
+		}
+	}
+	return out
 }
 
 // takeCompleted takes the oldest completions, as many as go into one record

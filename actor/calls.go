@@ -3,6 +3,7 @@ package actor
 import (
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -12,6 +13,13 @@ import (
 const (
 	breakerMin = 10 * time.Millisecond
 	breakerMax = 2 * time.Second
+)
+
+// The least calls at once to an endpoint, and what it begins with; how many it
+// ends at depends on what does it good.
+var (
+	callsLow   = 8 * runtime.GOMAXPROCS(0)  //nolint:gochecknoglobals // fixed
+	callsStart = 32 * runtime.GOMAXPROCS(0) //nolint:gochecknoglobals // fixed
 )
 
 // Calls bounds the calls in flight of a worker, and per endpoint, and keeps
@@ -29,6 +37,7 @@ type Calls struct {
 type endpointCalls struct {
 	inFlight int
 	limit    int // zero: none
+	climb    climber
 	waiting  []func()
 	failures int       // in a row, all unreachable
 	closedAt time.Time // before it no call is granted
@@ -53,7 +62,7 @@ func (c *Calls) Acquire(endpoint string, limit int, grant func()) {
 	c.mu.Lock()
 	e := c.endpoints[endpoint]
 	if e == nil {
-		e = &endpointCalls{}
+		e = &endpointCalls{climb: newClimber(min(callsLow, c.limit), callsStart, c.limit)}
 		c.endpoints[endpoint] = e
 		c.order = append(c.order, e)
 	}
@@ -68,19 +77,27 @@ func (c *Calls) Acquire(endpoint string, limit int, grant func()) {
 	}
 }
 
-// Release gives a place back; err is how the call went.
-func (c *Calls) Release(endpoint string, err error) {
+// CallResult is how a call went.
+type CallResult struct {
+	Messages int
+	Took     time.Duration
+	Err      error
+}
+
+// Release gives a place back.
+func (c *Calls) Release(endpoint string, r CallResult) {
 	c.mu.Lock()
 	c.inFlight--
 	if e := c.endpoints[endpoint]; e != nil {
 		e.inFlight--
 		var failure *InvokeError
 		switch {
-		case errors.Is(err, ErrAbandoned):
-		case errors.As(err, &failure) && failure.Kind == Unreachable:
+		case errors.Is(r.Err, ErrAbandoned):
+		case errors.As(r.Err, &failure) && failure.Kind == Unreachable:
 			c.trip(e)
 		default:
 			e.failures = 0
+			e.climb.done(time.Now(), r, len(e.waiting) > 0)
 		}
 	}
 	grants := c.grants()
@@ -141,7 +158,7 @@ const share = 4
 // free reports whether e may have a place now.
 func (c *Calls) free(e *endpointCalls) bool {
 	switch {
-	case len(e.waiting) == 0, e.limit > 0 && e.inFlight >= e.limit:
+	case len(e.waiting) == 0, e.limit > 0 && e.inFlight >= e.limit, e.inFlight >= e.climb.limit:
 		return false
 	case len(c.order) > 1 && e.inFlight >= share*(c.limit-c.inFlight):
 		return false

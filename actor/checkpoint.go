@@ -1,6 +1,10 @@
 package actor
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/jetfn/jetfn/internal/mutant"
+)
 
 // sinkPosition is where a sink's scan has to begin.
 type sinkPosition struct {
@@ -90,6 +94,10 @@ func decodeCheckpoint(body []byte) (*checkpoint, error) {
 	return c, nil
 }
 
+// checkpointStretch stretches the time between checkpoints by one interval for
+// each so many bytes that the last one had: many open inputs make it large.
+const checkpointStretch = 64 << 10
+
 // trimInterval is the least time between trims, in milliseconds.
 const trimInterval = 5000
 
@@ -99,8 +107,9 @@ func (p *Partition) checkpointLater() {
 		return
 	}
 	p.checkpointDue = true
-	p.checkpointAt = p.now + p.cfg.CheckpointInterval
-	p.after(p.cfg.CheckpointInterval, func() {}) // Settle looks
+	wait := p.cfg.CheckpointInterval * int64(1+p.checkpointSize/checkpointStretch)
+	p.checkpointAt = p.now + wait
+	p.after(wait, func() {}) // Settle looks
 }
 
 // wantsCheckpoint reports whether a checkpoint is to be written now.
@@ -112,6 +121,9 @@ func (p *Partition) wantsCheckpoint() bool {
 // be idle.
 func (p *Partition) writeCheckpoint() {
 	c := checkpoint{applied: p.applier.position(), timers: p.timers.used}
+	if mutant.On("checkpoint-before-apply") {
+		c.applied = p.writer.lastSeq
+	}
 	for _, n := range p.sources {
 		c.progress = append(c.progress, n.snapshot())
 	}
@@ -120,7 +132,9 @@ func (p *Partition) writeCheckpoint() {
 		c.sinks[i] = s.position()
 	}
 	complete := len(p.applier.queue) == 0
-	p.writer.write(kindCheckpoint, c.encode(), func(uint64) {
+	body := c.encode()
+	p.checkpointSize = len(body)
+	p.writer.write(kindCheckpoint, body, func(uint64) {
 		p.checkpointDue = false
 		p.stats.CheckpointAt = p.now
 		if !complete {
@@ -141,9 +155,18 @@ func (p *Partition) trimLater(applied uint64) {
 	before := make([]uint64, len(p.sources))
 	for i, n := range p.sources {
 		before[i] = n.trimmable
+		if mutant.On("trim-by-memory") {
+			before[i] = n.read + 1
+		}
 	}
 	p.after(max(trimInterval, p.cfg.TrimDelay.Milliseconds()), func() {
 		p.trimming = false
+		if mutant.On("purge-to-empty") {
+			applied = p.writer.lastSeq + 1
+		}
+		if mutant.On("purge-beyond-applied") {
+			applied = p.writer.checkpoint
+		}
 		if applied > p.purged+1 {
 			p.request(purgeJournal{applied})
 			p.purged = applied

@@ -58,6 +58,19 @@ func (s State) apply(muts []stateMutation) State {
 	return s
 }
 
+// alive is s less what has expired.
+func (s State) alive(now int64) State { return s.apply(s.expired(now)) }
+
+// expired returns the removals of what has expired (PROTOCOL K8).
+func (s State) expired(now int64) (muts []stateMutation) {
+	for i := range s {
+		if s[i].ExpiresAt != 0 && s[i].ExpiresAt <= now {
+			muts = append(muts, stateMutation{name: s[i].Name, delete: true})
+		}
+	}
+	return muts
+}
+
 // invocation is one completed batch of a commit.
 type invocation struct {
 	target    Address
@@ -238,7 +251,9 @@ func readInvocation(b []byte) (v invocation, err error) {
 }
 
 func (w *fieldWriter) envelope(num protowire.Number, e *Envelope) {
-	w.bytes(num, AppendEnvelope(nil, e))
+	start := w.begin(num)
+	w.b = AppendEnvelope(w.b, e)
+	w.end(start)
 }
 
 func (w *fieldWriter) timerID(id TimerID) {
@@ -364,8 +379,32 @@ func readDeadLetter(b []byte) (d DeadLetter, err error) {
 	return d, err
 }
 
+// size is about what encode returns, in bytes.
+func (c *commit) size() int {
+	n := 64
+	for i := range c.invocations {
+		v := &c.invocations[i]
+		n += 64 + len(v.target.ID) + 24*len(v.consumed)
+		for j := range v.mutations {
+			m := &v.mutations[j]
+			n += 32 + 2*len(m.name) + len(m.value.Value.Type) + len(m.value.Value.Data)
+		}
+	}
+	for i := range c.sends {
+		n += c.sends[i].envelope.Size() + 16
+	}
+	for i := range c.timersSet {
+		n += c.timersSet[i].Envelope.Size() + 32
+	}
+	for i := range c.egress {
+		m := &c.egress[i].message
+		n += 96 + len(c.egress[i].source.ID) + len(c.egress[i].trace.Parent) + len(m.Key) + len(m.Value.Type) + len(m.Value.Data)
+	}
+	return n
+}
+
 func (c *commit) encode() []byte {
-	var w fieldWriter
+	w := fieldWriter{b: make([]byte, 0, c.size())}
 	w.int64(1, c.time)
 	for i := range c.progress {
 		w.message(2, func(w *fieldWriter) { w.progress(&c.progress[i]) })
@@ -382,7 +421,9 @@ func (c *commit) encode() []byte {
 		})
 	}
 	for i := range c.timersSet {
-		w.bytes(5, AppendTimer(nil, &c.timersSet[i]))
+		start := w.begin(5)
+		w.b = AppendTimer(w.b, &c.timersSet[i])
+		w.end(start)
 	}
 	for _, g := range c.timersGone {
 		w.message(6, func(w *fieldWriter) {

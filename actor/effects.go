@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // completion is something done that waits for its place in a commit: an
@@ -35,7 +37,9 @@ func (p *Partition) accept(act *activation, effects *Effects) error {
 	if effects == nil {
 		effects = &Effects{}
 	}
-	next, muts := p.mutate(act.state.current, effects.Mutations)
+	expired := act.state.current.expired(act.startedAt) // the function did not see it (K8)
+	next, muts := p.mutate(act.state.current.apply(expired), effects.Mutations)
+	muts = append(expired, muts...)
 	if size := next.Size(); size > p.cfg.MaxState {
 		return limitError("the state of %s would take %d bytes, the limit is %d", act.addr, size, p.cfg.MaxState)
 	}
@@ -85,7 +89,9 @@ func (p *Partition) mutate(s State, list []Mutation) (State, []stateMutation) {
 func (p *Partition) delay(c *completion, d *Delayed) {
 	if d.Cancel {
 		if tm := p.timers.pending(c.target.ID, d.Token); tm != nil {
-			p.timers.forget(tm)
+			if !mutant.On("cancelled-fires") {
+				p.timers.forget(tm)
+			}
 			c.cancelled = append(c.cancelled, tm)
 		}
 		return

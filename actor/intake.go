@@ -5,6 +5,8 @@ import (
 	"container/heap"
 	"math"
 	"slices"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // intake is how far one source is decided, and what of it is still open
@@ -80,6 +82,9 @@ func (n *intake) resume(now, window int64) {
 	n.awaiting = len(n.holes)
 	n.redeliver = n.awaiting > 0
 	n.read = n.position() - 1
+	if mutant.On("holes-not-redelivered") {
+		n.read = n.high
+	}
 	// What was stored before this owner came may be under a deduplication id.
 	n.trimmed = 0
 	n.protected = []protectedInput{{seq: 0, until: now + window}}
@@ -90,6 +95,10 @@ func (n *intake) open(ref inputRef) {
 	n.holes[ref] = struct{}{}
 	n.width = max(n.width, ref.index+1)
 	heap.Push(&n.lowest, ref)
+	if len(n.lowest) > 2*len(n.holes)+1024 { // most of it is closed
+		n.lowest = slices.DeleteFunc(n.lowest, func(ref inputRef) bool { _, open := n.holes[ref]; return !open })
+		heap.Init(&n.lowest)
+	}
 }
 
 func (n *intake) close(ref inputRef) { delete(n.holes, ref) }
@@ -124,6 +133,9 @@ func (n *intake) admit(d *Delivery, now, window int64) verdict {
 	n.read = d.Seq
 	n.protect(d, now, window)
 	if d.Seq <= n.high {
+		if mutant.On("holes-by-number") && d.Internal && d.Number <= n.taken[d.From] {
+			return drop
+		}
 		return n.readmit(d)
 	}
 	if n.redeliver && n.awaiting > 0 {
@@ -132,7 +144,7 @@ func (n *intake) admit(d *Delivery, now, window int64) verdict {
 	n.redeliver = false
 	item := aheadInput{seq: d.Seq, from: -1, inputs: len(d.Inputs)}
 	if d.Internal {
-		if d.Number != n.taken[d.From]+1 {
+		if d.Number != n.taken[d.From]+1 && !mutant.On("numbers-unchecked") {
 			n.dropsTotal++
 			return drop
 		}
@@ -181,7 +193,7 @@ func (n *intake) advance(consumed []inputRef) progress {
 		}
 		for i := range item.inputs {
 			ref := inputRef{item.seq, i}
-			if _, found := slices.BinarySearchFunc(consumed, ref, inputRef.compare); !found {
+			if _, found := slices.BinarySearchFunc(consumed, ref, inputRef.compare); !found && !mutant.On("holes-not-recorded") {
 				p.refs = append(p.refs, ref)
 				n.open(ref)
 			}

@@ -1,6 +1,10 @@
 package actor
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/jetfn/jetfn/internal/mutant"
+)
 
 // outboxWindow is how many sends to one partition may be on their way.
 const outboxWindow = 512
@@ -134,6 +138,9 @@ func (o *outbox) sent(to int, number uint64, res WriteResult) {
 		return
 	}
 	it := l.items[number-l.delivered-1]
+	if mutant.On("unknown-send-is-stored") && res.Outcome == Unknown {
+		res = WriteResult{Seq: l.lastSeq + 1}
+	}
 	if res.Outcome == Stored {
 		it.state, it.seq = sendStored, res.Seq
 		o.deliver(l)
@@ -150,7 +157,7 @@ func (o *outbox) sent(to int, number uint64, res WriteResult) {
 func (o *outbox) deliver(l *lane) {
 	for len(l.items) > 0 && l.items[0].state == sendStored {
 		it := l.items[0]
-		if it.seq <= l.lastSeq { // stored before its predecessor: once more
+		if it.seq <= l.lastSeq && !mutant.On("send-order") { // stored before its predecessor: once more
 			it.state = sendWaiting
 			return
 		}
@@ -168,6 +175,9 @@ func (o *outbox) snapshot() (next, delivered []pairNumber) {
 	for to, l := range o.lanes {
 		if l.delivered > 0 {
 			m[to] = l.delivered
+		}
+		if mutant.On("delivered-is-next") {
+			m[to] = o.next[to]
 		}
 	}
 	return sortedPairs(o.next), sortedPairs(m)

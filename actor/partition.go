@@ -45,11 +45,12 @@ type Partition struct {
 	spilled       int // inputs queued by reference
 	calls         int // in flight
 
-	checkpointDue bool
-	checkpointAt  int64
-	trimming      bool // an alarm will trim
-	trimTo        uint64
-	purged        uint64
+	checkpointDue  bool
+	checkpointAt   int64
+	checkpointSize int  // of the last one, in bytes
+	trimming       bool // an alarm will trim
+	trimTo         uint64
+	purged         uint64
 
 	stats Stats
 }
@@ -150,7 +151,8 @@ func (p *Partition) Positions() map[Source]uint64 {
 }
 
 // Query calls reply with the state of a after every invocation that is
-// completed now, once all of these are durable.
+// completed now, once all of these are durable. The partition must be Running:
+// before, it doesn't know what the journal holds.
 func (p *Partition) Query(a Address, reply func(StateView, error)) { p.states.query(a, reply) }
 
 // Stats returns a snapshot.

@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -34,8 +35,8 @@ type Host interface {
 	// Acquire calls grant once there is a place for a call to endpoint, which
 	// takes limit calls at once if limit isn't zero.
 	Acquire(endpoint string, limit int, grant func())
-	// Release gives a place back; err is how the call went.
-	Release(endpoint string, err error)
+	// Release gives a place back.
+	Release(endpoint string, r CallResult)
 }
 
 // Perform carries out what the state machine asked for since it was called
@@ -92,11 +93,11 @@ func (d *performer) perform(r Request) {
 	case readyCall:
 		d.host.Acquire(r.endpoint, r.limit, func() {
 			if !d.host.Post(func(part *Partition) { part.granted(r.target) }) {
-				d.host.Release(r.endpoint, ErrAbandoned)
+				d.host.Release(r.endpoint, CallResult{Err: ErrAbandoned})
 			}
 		})
 	case giveBack:
-		d.host.Release(r.endpoint, ErrAbandoned)
+		d.host.Release(r.endpoint, CallResult{Err: ErrAbandoned})
 	case invokeCall:
 		d.invoke(r)
 	case notice:
@@ -145,7 +146,7 @@ func (d *performer) blocking(ctx context.Context, r Request) Event {
 		return func(part *Partition) { part.sinks[r.sink].gotMark(m, err) }
 	case sinkScan:
 		ids, err := d.sink(r.sink).Scan(ctx, r.after, r.through)
-		return func(part *Partition) { part.sinks[r.sink].scanned(ids, err) }
+		return func(part *Partition) { part.sinks[r.sink].scanned(r.count, ids, err) }
 	case loadState:
 		l, err := d.ports.State.Load(ctx, r.target)
 		return func(part *Partition) { part.states.answered(r.target, l, err) }
@@ -168,13 +169,14 @@ func (d *performer) logFailed(message string, err error) {
 func (d *performer) invoke(r invokeCall) {
 	d.host.Go(WorkCall, func(ctx context.Context) {
 		limited, cancel := context.WithTimeout(ctx, r.policy.Budget)
+		began := time.Now()
 		effects, err := r.function.Invoke(limited, r.batch)
 		cancel()
 		if ctx.Err() != nil { // abandoned: its effects must not count
-			d.host.Release(r.endpoint, ErrAbandoned)
+			d.host.Release(r.endpoint, CallResult{Err: ErrAbandoned})
 			return
 		}
-		d.host.Release(r.endpoint, err)
+		d.host.Release(r.endpoint, CallResult{Messages: len(r.batch.Envelopes), Took: time.Since(began), Err: err})
 		d.host.Post(func(part *Partition) { part.invoked(r.batch.Target, effects, err) })
 	})
 }

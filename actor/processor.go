@@ -211,7 +211,7 @@ func (p *Processor) Acquire(endpoint string, limit int, grant func()) {
 }
 
 // Release gives a place back. It is part of Host.
-func (p *Processor) Release(endpoint string, err error) { p.calls.Release(endpoint, err) }
+func (p *Processor) Release(endpoint string, r CallResult) { p.calls.Release(endpoint, r) }
 
 // finish gives back what was granted to a partition that has ended.
 func (p *Processor) finish() {
@@ -227,7 +227,7 @@ func (p *Processor) finish() {
 	}
 	for _, r := range p.part.take() {
 		if back, ok := r.(giveBack); ok {
-			p.calls.Release(back.endpoint, ErrAbandoned)
+			p.calls.Release(back.endpoint, CallResult{Err: ErrAbandoned})
 		}
 	}
 }

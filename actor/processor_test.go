@@ -283,6 +283,38 @@ func TestDelayedMessagesFireOnceUnlessCancelled(t *testing.T) {
 	})
 }
 
+func TestStateExpiresAtTheInvocationAfterItsDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		functions := catalog{"lease": {Function: function(func(_ context.Context, b *actor.Batch) (*actor.Effects, error) {
+			e := &actor.Effects{}
+			for _, m := range b.Envelopes {
+				if string(m.Value.Data) == "set" {
+					e.Mutations = []actor.Mutation{{Name: "x", Value: text("1"), ExpireAfter: time.Hour}, {Name: "y", Value: text("2")}}
+					continue
+				}
+				_, x := b.State.Get("x")
+				_, y := b.State.Get("y")
+				e.Egress = append(e.Egress, emit(fmt.Sprintf("%s: %v %v", m.Value.Data, x, y)).Egress...)
+			}
+			return e, nil
+		})}}
+		a := start(t, actortest.NewMemory(), functions)
+		a.send(to("lease", "a"), "set")
+		time.Sleep(59 * time.Minute)
+		a.send(to("lease", "a"), "before")
+		time.Sleep(2 * time.Minute)
+		a.send(to("lease", "a"), "after")
+		time.Sleep(time.Minute)
+		a.want("egress", a.emitted(), []string{"before: true true", "after: false true"})
+		l, err := a.memory.Ports(0).State.Load(t.Context(), to("lease", "a"))
+		if _, there := l.Record.State.Get("x"); err != nil || there {
+			t.Errorf("the stored state still holds what has expired: %+v, %v", l.Record, err)
+		}
+		a.end()
+	})
+}
+
 func TestATokenInUseFailsOnlyThatInvocation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,8 @@ package actor
 import (
 	"errors"
 	"fmt"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // readPause is the pause before a failed read of the journal is repeated, in
@@ -73,7 +75,10 @@ func (r *recovery) gotLast(e Entry, err error) {
 		if last.kind == kindCheckpoint {
 			w.checkpoint = e.Seq
 		}
-		if last.kind == kindPart && last.partOf == kindCommit && last.part < last.parts-1 {
+		if mutant.On("epoch-kept") {
+			w.epoch = last.epoch
+		}
+		if last.kind == kindPart && !mutant.On("void-parts-count") && last.partOf == kindCommit && last.part < last.parts-1 {
 			w.commit-- // it was never finished, and our Open voids it
 		}
 		p.shift = max(0, last.time-p.now)
@@ -133,7 +138,7 @@ func (r *recovery) gotNext(e Entry, err error) {
 	r.replay(rec, e)
 	switch {
 	case p.stopped():
-	case e.Seq == r.open:
+	case e.Seq == r.open || mutant.On("replay-ends-early") && rec.kind == kindOpen:
 		r.replayed()
 	default:
 		r.from = e.Seq + 1
@@ -144,10 +149,15 @@ func (r *recovery) gotNext(e Entry, err error) {
 // restore reads the checkpoint, which may have several parts.
 func (r *recovery) restore(rec *record, e Entry) {
 	p := r.p
-	if r.run.next == 0 && e.Seq != r.checkpoint {
+	if r.run.next == 0 && e.Seq != r.checkpoint && !mutant.On("gap-ignored") {
 		p.doubt("the checkpoint at %d is not in the journal, the next record is %d", r.checkpoint, e.Seq)
 		return
 	}
+	if r.run.next > 0 && (rec.prevSeq != r.lastSeq || rec.prevSum != r.lastSum) {
+		p.doubt("the checkpoint at %d goes on at %d, but record %d is missing in between", r.checkpoint, e.Seq, rec.prevSeq)
+		return
+	}
+	r.lastSeq, r.lastSum = e.Seq, checksum(e.Data)
 	body, whole := rec.body, rec.kind == kindCheckpoint
 	if rec.kind == kindPart && rec.partOf == kindCheckpoint {
 		body, whole = r.gather(rec)
@@ -185,6 +195,9 @@ func (r *recovery) restore(rec *record, e Entry) {
 func (r *recovery) chained(rec *record, e Entry) bool {
 	p := r.p
 	switch {
+	case mutant.On("gap-ignored"):
+		r.first, r.lastSeq, r.lastSum, r.lastCommit = false, e.Seq, checksum(e.Data), 0
+		return true
 	case r.first && rec.prevSeq != r.lastSeq:
 		p.doubt("the journal goes on at %d after record %d, want after %d: records are missing", e.Seq, rec.prevSeq, r.lastSeq)
 	case !r.first && (rec.prevSeq != r.lastSeq || rec.prevSum != r.lastSum):
@@ -229,7 +242,7 @@ func (r *recovery) gather(rec *record) (body []byte, whole bool) {
 	}
 	r.run.next++
 	r.run.body = append(r.run.body, rec.body...)
-	if rec.part < rec.parts-1 {
+	if rec.part < rec.parts-1 && !mutant.On("parts-count-early") {
 		return nil, false
 	}
 	body = r.run.body

@@ -56,6 +56,7 @@ type (
 	sinkScan struct {
 		sink           sinkIndex
 		after, through uint64
+		count          uint64 // tells the answer from one to an earlier request
 	}
 	// loadState is answered by stateLoaded.
 	loadState struct{ target Address }

@@ -3,6 +3,8 @@ package actor
 import (
 	"encoding/binary"
 	"slices"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // sinkPause is the first pause before a sink is fenced again after trouble,
@@ -25,9 +27,11 @@ type sink struct {
 	mark     uint64 // sequence of our marker; the last one known while fencing
 	markBody []byte // of the marker being written
 	marks    uint64 // markers written by this owner
+	scans    uint64 // asked for by this owner
 	foreign  bool   // since our last marker another owner may have stored messages
-	// unsafe is the newest commit whose append was on its way when another
-	// owner's marker was found. It may have been durable, and stored by that
+	replaces bool   // the marker being written may replace another owner's
+	// unsafe is the newest commit whose append had begun when another owner's
+	// marker was replaced. It may have been durable, and stored by that
 	// owner, before we knew: a scan that began earlier says nothing about it.
 	unsafe  uint64
 	highest uint64 // highest sequence known stored by this partition
@@ -74,7 +78,7 @@ func (s *sink) add(m SinkMessage, effect *applying, d *durableCommit) {
 	effect.sinks[s.index] = sinkStart{used: true, after: d.sinksAt[s.index]}
 	s.queue = append(s.queue, &sinkItem{message: m, effect: effect, sent: d.recovered})
 	fencing := s.phase == sinkMarking || s.phase == sinkScanning || s.phase == sinkOpen
-	if fencing && effect.number <= s.unsafe {
+	if fencing && effect.number <= s.unsafe && !mutant.On("sink-commit-in-flight") {
 		s.phase, s.foreign = sinkTrouble, true
 	}
 }
@@ -103,6 +107,9 @@ func (s *sink) publish() {
 		}
 		if it.flying || s.perAddr && s.busy[it.message.Source] > 0 {
 			continue
+		}
+		if mutant.On("sink-scan-from-publish") && !it.sent {
+			it.effect.sinks[s.index].after = s.highest
 		}
 		it.flying, it.sent = true, true
 		s.inFlight++
@@ -174,6 +181,8 @@ func (s *sink) gotMark(m Mark, err error) {
 		s.rest()
 	case s.markBody != nil && string(m.Body) == string(s.markBody):
 		s.marked(WriteResult{Outcome: Stored, Seq: m.Seq})
+	case mutant.On("sink-without-fence") && m.Seq != 0:
+		s.marked(WriteResult{Outcome: Stored, Seq: m.Seq})
 	default:
 		s.writeMark(m.Seq)
 	}
@@ -181,9 +190,10 @@ func (s *sink) gotMark(m Mark, err error) {
 
 func (s *sink) writeMark(after uint64) {
 	s.phase = sinkMarking
-	s.foreign = s.foreign || after != 0 && after != s.mark
-	if s.foreign {
-		s.unsafe = s.p.writer.commit
+	// No marker at all may be another owner's that the stream's limits have
+	// removed (E6).
+	if after != s.mark || after == 0 && !mutant.On("sink-trusts-no-marker") {
+		s.foreign, s.replaces = true, true
 	}
 	s.marks++
 	s.markBody = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, s.p.cfg.Incarnation), s.marks)
@@ -199,14 +209,18 @@ func (s *sink) marked(res WriteResult) {
 		s.rest()
 		return
 	}
+	if s.replaces { // from here on nobody else stores what we begin
+		s.replaces, s.unsafe = false, s.p.writer.commit
+	}
 	s.mark = res.Seq
 	s.highest = max(s.highest, res.Seq)
 	// Any message may be stored that we have sent. If another owner had its
 	// marker there, it may have stored any commit of ours, too.
-	maybe := func(it *sinkItem) bool { return it.sent || s.foreign }
-	if slices.ContainsFunc(s.queue, maybe) {
+	maybe := func(it *sinkItem) bool { return it.sent || s.foreign && !mutant.On("sink-trusts-unsent") }
+	if slices.ContainsFunc(s.queue, maybe) && !mutant.On("sink-without-scan") {
 		s.phase = sinkScanning
-		s.p.request(sinkScan{s.index, s.scanFrom(), s.mark})
+		s.scans++
+		s.p.request(sinkScan{s.index, s.scanFrom(), s.mark, s.scans})
 		return
 	}
 	s.open()
@@ -221,9 +235,10 @@ func (s *sink) scanFrom() uint64 {
 	return from
 }
 
-// scanned takes the messages found in the stream.
-func (s *sink) scanned(ids []SinkID, err error) {
-	if s.phase != sinkScanning {
+// scanned takes the messages found in the stream by scan number count. A slow
+// answer to an earlier one says nothing about what was stored since.
+func (s *sink) scanned(count uint64, ids []SinkID, err error) {
+	if s.phase != sinkScanning || count != s.scans && !mutant.On("sink-any-scan") {
 		return
 	}
 	if err != nil {
@@ -260,6 +275,9 @@ func (s *sink) position() sinkPosition { return sinkPosition{used: s.used, seq: 
 // those whose messages are all stored.
 func (s *sink) lowestStart() uint64 {
 	low := s.highest
+	if mutant.On("sink-scan-from-last") {
+		return low
+	}
 	for _, c := range s.p.applier.queue {
 		if start := c.sinks[s.index]; start.used {
 			low = min(low, start.after)

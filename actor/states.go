@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // statePause is the first pause before a read or write of the state store is
@@ -53,6 +55,9 @@ type entry struct {
 	written  uint64 // commit of the write in flight
 	removed  bool   // the write in flight is a removal
 	flushing bool   // an alarm will write it
+	// shown says that a pending commit left something in the state, so that a
+	// former owner may still write that: a removal needs its marker (K6).
+	shown bool
 }
 
 type overlay struct {
@@ -109,7 +114,7 @@ func (s *states) rest(e *entry) {
 }
 
 func (e *entry) clean() bool {
-	return !e.inFlight && !e.rewrite && len(e.pending) == 0 && len(e.overlay) == 0 && len(e.loading) == 0 && e.asked == e.settled
+	return !e.inFlight && !e.rewrite && (len(e.pending) == 0 || mutant.On("state-dirty-eviction")) && len(e.overlay) == 0 && len(e.loading) == 0 && e.asked == e.settled
 }
 
 // whenLoaded calls then at once or when the record is here. It is not called
@@ -175,7 +180,7 @@ func (s *states) load(e *entry, l LoadedState) {
 			s.p.done(o.effect)
 			continue
 		}
-		e.durable = e.durable.apply(o.mutations)
+		e.change(o.mutations)
 		e.commit, e.epoch = o.commit, o.epoch
 		e.pending = append(e.pending, o.effect)
 	}
@@ -223,16 +228,16 @@ func (s *states) commit(v *invocation, epoch uint64, effect *applying, recovered
 			s.whenLoaded(e, func() {})
 		}
 		return
-	case recovered && effect.number <= e.base: // K4
+	case recovered && (effect.number <= e.base || mutant.On("state-replay-newest") && effect.number <= max(e.commit, e.stored)): // K4
 		s.p.done(effect)
 		return
 	case !recovered:
 		e.settled++
 	}
-	e.durable = e.durable.apply(v.mutations)
+	e.change(v.mutations)
 	e.epoch, e.commit = epoch, effect.number
 	e.pending = append(e.pending, effect)
-	if effect.number <= e.stored { // a zombie has written it meanwhile
+	if effect.number <= e.stored && !mutant.On("state-older-over-newer") { // a zombie has written it meanwhile
 		s.acknowledge(e, e.stored)
 	}
 	if e.settled == e.asked {
@@ -240,6 +245,12 @@ func (s *states) commit(v *invocation, epoch uint64, effect *applying, recovered
 	}
 	s.answerWaiting(e)
 	s.flushLater(e)
+}
+
+// change applies the mutations of a durable commit.
+func (e *entry) change(muts []stateMutation) {
+	e.durable = e.durable.apply(muts)
+	e.shown = e.shown || len(e.durable) > 0
 }
 
 func (s *states) answerWaiting(e *entry) {
@@ -266,7 +277,7 @@ func (s *states) flush(e *entry) {
 	if e.inFlight || len(e.pending) == 0 && !e.rewrite {
 		return
 	}
-	if len(e.durable) == 0 && e.absent && !e.rewrite {
+	if len(e.durable) == 0 && e.absent && !e.rewrite && (!e.shown || mutant.On("state-removal-unmarked")) {
 		s.acknowledge(e, e.commit)
 		return
 	}
@@ -307,8 +318,12 @@ func (s *states) written(a Address, res WriteResult) {
 
 // conflict decides what a rejected write means (K2).
 func (s *states) conflict(e *entry, l LoadedState) {
+	there := uint64(0)
+	if l.Record != nil && !mutant.On("state-blind-retry") {
+		there = l.Record.Commit
+	}
 	switch {
-	case !l.Foreign && l.Record != nil && l.Record.Commit >= e.written:
+	case there > e.written, there == e.written && there != 0 && !l.Foreign: // also below a foreign write: never an older one over it
 		s.applied(e, l.Revision, l.Record.Commit, len(l.Record.State) == 0)
 		return
 	case l.Foreign:
@@ -336,11 +351,12 @@ func (s *states) applied(e *entry, revision, commit uint64, removed bool) {
 // acknowledge ends the wait of the commits that the stored record contains.
 func (s *states) acknowledge(e *entry, commit uint64) {
 	n := 0
-	for n < len(e.pending) && e.pending[n].number <= commit {
+	for n < len(e.pending) && (e.pending[n].number <= commit || mutant.On("state-applied-newest")) {
 		n++
 	}
 	done := e.pending[:n]
 	e.pending = e.pending[n:]
+	e.shown = e.shown && len(e.pending) > 0
 	for _, effect := range done {
 		s.p.done(effect)
 	}

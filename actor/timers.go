@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // timerPause is the pause before a write of the timer store is repeated.
@@ -118,14 +120,23 @@ func (t *timers) set(set *Timer, effect *applying, recovered bool) {
 	if tm.state != timerGone {
 		t.arm(tm)
 	}
+	if mutant.On("timer-not-awaited") {
+		t.p.done(effect)
+		tm.effect, tm.stored = nil, storedYes
+	}
 	t.p.after(t.p.cfg.FlushInterval, func() { t.put(tm) })
 }
 
 func (t *timers) arm(tm *timer) {
 	tm.state = timerArmed
 	t.armed++
-	if !t.replaying {
-		heap.Push(&t.due, tm)
+	if t.replaying {
+		return
+	}
+	heap.Push(&t.due, tm)
+	if len(t.due) > 2*t.armed+1024 { // most of it is cancelled
+		t.due = slices.DeleteFunc(t.due, func(tm *timer) bool { return tm.state != timerArmed })
+		heap.Init(&t.due)
 	}
 }
 
@@ -217,7 +228,7 @@ func (t *timers) resume(stored []Timer) {
 	t.replaying = false
 	for i := range stored {
 		id := stored[i].ID
-		if t.gone[id] != nil || t.byID[id] != nil {
+		if t.gone[id] != nil && !mutant.On("timers-without-tail") || t.byID[id] != nil {
 			continue
 		}
 		tm := &timer{Timer: stored[i], stored: storedYes}

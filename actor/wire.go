@@ -52,12 +52,26 @@ func (w *fieldWriter) bytes(num protowire.Number, p []byte) {
 	}
 }
 
-// message appends a nested message, also an empty one.
+// message appends a nested message, also an empty one. It is written in place
+// and moved by the size of its length, which is not known before.
 func (w *fieldWriter) message(num protowire.Number, fill func(*fieldWriter)) {
-	var inner fieldWriter
-	fill(&inner)
+	start := w.begin(num)
+	fill(w)
+	w.end(start)
+}
+
+func (w *fieldWriter) begin(num protowire.Number) int {
 	w.b = protowire.AppendTag(w.b, num, protowire.BytesType)
-	w.b = protowire.AppendBytes(w.b, inner.b)
+	return len(w.b)
+}
+
+func (w *fieldWriter) end(start int) {
+	var room [10]byte
+	size := len(w.b) - start
+	length := protowire.AppendVarint(room[:0], uint64(size)) //nolint:gosec // not negative
+	w.b = append(w.b, length...)
+	copy(w.b[start+len(length):], w.b[start:start+size])
+	copy(w.b[start:], length)
 }
 
 // field is one decoded field: v holds varints and fixed numbers, data the

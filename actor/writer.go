@@ -3,6 +3,8 @@ package actor
 import (
 	"errors"
 	"fmt"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // appendPause is the first pause before an append with an unknown outcome is
@@ -84,6 +86,8 @@ func (w *journalWriter) send() { w.p.request(appendRecord{data: w.data, after: w
 func (w *journalWriter) appended(res WriteResult) {
 	switch {
 	case w.job == nil || w.probing:
+	case mutant.On("unknown-is-stored") && res.Outcome == Unknown:
+		w.stored(w.lastSeq + 1)
 	case res.Outcome == Stored:
 		w.stored(res.Seq)
 	case res.Outcome == Rejected && res.Seq == 0 && w.lastSeq != 0:
@@ -100,6 +104,11 @@ func (w *journalWriter) again() {
 	id := w.id
 	w.p.after(w.pause, func() {
 		if w.job != nil && w.id == id && !w.probing {
+			if mutant.On("rebuild-after-unknown") {
+				w.job.body, w.job.sent = nil, 0
+				w.appendNext()
+				return
+			}
 			w.send()
 		}
 	})
@@ -115,7 +124,7 @@ func (w *journalWriter) probed(e Entry, err error) {
 	}
 	r, err := decodeRecord(e.Data)
 	switch {
-	case err == nil && r.id == w.id:
+	case err == nil && (r.id == w.id || mutant.On("own-by-epoch") && r.epoch == w.epoch):
 		w.stored(e.Seq)
 	case err == nil && r.prevSeq < w.lastSeq:
 		w.again() // an old record: the read was stale

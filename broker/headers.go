@@ -69,6 +69,9 @@ func setText(h nats.Header, name, text string) {
 
 func headerText(s string) string {
 	const hex = "0123456789ABCDEF"
+	if !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7F }) {
+		return s
+	}
 	var b strings.Builder
 	for i := range len(s) {
 		c := s[i]

@@ -73,7 +73,13 @@ func (s *sink) Scan(ctx context.Context, after, through uint64) ([]actor.SinkID,
 
 // sinkID is the text of an id: unique over all applications and times.
 func (a *App) sinkID(id actor.SinkID) string {
-	return fmt.Sprintf("%s-%d-%d-%d-%d", a.creation.Incarnation, id.Partition, id.Epoch, id.Commit, id.Index)
+	b := make([]byte, 0, 64)
+	b = append(b, a.creation.Incarnation...)
+	b = strconv.AppendInt(append(b, '-'), int64(id.Partition), 10)
+	b = strconv.AppendUint(append(b, '-'), id.Epoch, 10)
+	b = strconv.AppendUint(append(b, '-'), id.Commit, 10)
+	b = strconv.AppendInt(append(b, '-'), int64(id.Index), 10)
+	return string(b)
 }
 
 // parseSinkID reads what sinkID wrote; false if it is not of this incarnation.

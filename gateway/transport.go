@@ -83,25 +83,26 @@ func (t Transport) client() *http.Client {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(t.Kind == TransportOkHTTP) // over TLS, where the server offers it
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if err == nil && t.Write > 0 {
+			conn = &writeLimitedConn{Conn: conn, limit: t.Write}
+		}
+		return conn, err
+	}
 	transport := &http.Transport{
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, addr)
-			if err == nil && t.Write > 0 {
-				conn = &writeLimitedConn{Conn: conn, limit: t.Write}
-			}
-			return conn, err
-		},
-		TLSHandshakeTimeout:   t.Connect,
-		ResponseHeaderTimeout: t.Read,
-		MaxIdleConnsPerHost:   t.PoolSize,
-		IdleConnTimeout:       max(t.PoolTTL, 0),
-		// An answer's headers are small; a server that sends more is broken.
-		MaxResponseHeaderBytes: 256 << 10,
+		DialContext:            dial,
+		TLSHandshakeTimeout:    t.Connect,
+		ResponseHeaderTimeout:  t.Read,
+		MaxIdleConnsPerHost:    t.PoolSize,
+		IdleConnTimeout:        max(t.PoolTTL, 0),
+		MaxResponseHeaderBytes: maxAnswerHeader,
 		WriteBufferSize:        16 << 10,
 		ReadBufferSize:         16 << 10,
 		Protocols:              protocols,
 	}
-	client := &http.Client{Transport: transport}
+	plain := &direct{dial: dial, read: t.Read, maxIdle: t.PoolSize, ttl: max(t.PoolTTL, 0)}
+	client := &http.Client{Transport: &byScheme{plain: plain, other: transport}}
 	if !t.FollowRedirects {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}

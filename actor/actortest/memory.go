@@ -19,6 +19,7 @@ type Memory struct {
 	states   *memoryLog
 	timers   *memoryLog
 	changed  chan struct{} // closed, and made again, when a source grows
+	now      func() int64
 }
 
 // NewMemory returns an empty one. It takes any partition number.
@@ -30,8 +31,13 @@ func NewMemory() *Memory {
 		journals: newMemoryLog(), egress: newMemoryLog(), letters: newMemoryLog(),
 		states: newMemoryLog(), timers: newMemoryLog(),
 		changed: make(chan struct{}),
+		now:     func() int64 { return time.Now().UnixMilli() },
 	}
 }
+
+// SetClock replaces the clock, which is in Unix milliseconds. It is for the
+// time before m is used.
+func (m *Memory) SetClock(now func() int64) { m.now = now }
 
 // Ports returns the ports of partition p.
 func (m *Memory) Ports(p int) actor.Ports {
@@ -57,7 +63,7 @@ func (m *Memory) Send(source actor.Source, p int, dedup bool, inputs ...actor.In
 // store adds a delivery; mu is held.
 func (m *Memory) store(source actor.Source, p int, d actor.Delivery) uint64 {
 	l := m.sources[source]
-	d.Source, d.Seq, d.Time = source, l.last+1, time.Now().UnixMilli()
+	d.Source, d.Seq, d.Time = source, l.last+1, m.now()
 	close(m.changed)
 	m.changed = make(chan struct{})
 	return l.append(itoa(p), routed{p, d})
@@ -96,6 +102,30 @@ func (m *Memory) Feed(ctx context.Context, source actor.Source, start uint64, de
 	}
 }
 
+// Delivery returns the first delivery of source for partition p with a
+// sequence of at least from; ok is false if there is none yet.
+func (m *Memory) Delivery(source actor.Source, p int, from uint64) (d actor.Delivery, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.sources[source].from(from, itoa(p))
+	r, _ := e.item.(routed)
+	return r.delivery, ok
+}
+
+// EvictMark removes partition p's marker from the egress stream or the dead
+// letters', as a limit of the stream might; false if there is none.
+func (m *Memory) EvictMark(p int, egress bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.letters
+	if egress {
+		l = m.egress
+	}
+	_, there := l.newest[itoa(p)]
+	l.purge(itoa(p), l.last+1)
+	return there
+}
+
 // EgressMessages returns what is in the egress stream, in order.
 func (m *Memory) EgressMessages() []actor.SinkMessage { return m.sinkMessages(m.egress) }
 
@@ -106,7 +136,7 @@ func (m *Memory) sinkMessages(l *memoryLog) []actor.SinkMessage {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []actor.SinkMessage
-	for _, e := range l.entries {
+	for _, e := range l.keys[sinkMessages] {
 		if message, ok := e.item.(actor.SinkMessage); ok {
 			out = append(out, message)
 		}

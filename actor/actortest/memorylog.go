@@ -3,7 +3,7 @@ package actortest
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
 
 	"github.com/jetfn/jetfn/actor"
@@ -11,22 +11,23 @@ import (
 
 // memoryLog is a stream: entries with increasing sequences, each under a key.
 type memoryLog struct {
-	last    uint64
-	entries []memoryEntry
-	newest  map[string]uint64 // by key, of what is there
+	last   uint64
+	keys   map[string][]memoryEntry
+	newest map[string]uint64 // by key, of what is there
 }
 
 type memoryEntry struct {
 	seq  uint64
-	key  string
 	item any
 }
 
-func newMemoryLog() *memoryLog { return &memoryLog{newest: map[string]uint64{}} }
+func newMemoryLog() *memoryLog {
+	return &memoryLog{keys: map[string][]memoryEntry{}, newest: map[string]uint64{}}
+}
 
 func (l *memoryLog) append(key string, item any) uint64 {
 	l.last++
-	l.entries = append(l.entries, memoryEntry{l.last, key, item})
+	l.keys[key] = append(l.keys[key], memoryEntry{l.last, item})
 	l.newest[key] = l.last
 	return l.last
 }
@@ -42,22 +43,26 @@ func (l *memoryLog) appendAfter(key string, item any, guard string, expected uin
 }
 
 // from returns the first entry at or above seq with the key, or any if empty.
-func (l *memoryLog) from(seq uint64, key string) (memoryEntry, bool) {
-	i, _ := slices.BinarySearchFunc(l.entries, seq, func(e memoryEntry, seq uint64) int {
-		switch {
-		case e.seq < seq:
-			return -1
-		case e.seq > seq:
-			return 1
+func (l *memoryLog) from(seq uint64, key string) (first memoryEntry, ok bool) {
+	if key != "" {
+		list := l.keys[key]
+		i := below(list, seq)
+		if i == len(list) {
+			return memoryEntry{}, false
 		}
-		return 0
-	})
-	for ; i < len(l.entries); i++ {
-		if key == "" || l.entries[i].key == key {
-			return l.entries[i], true
+		return list[i], true
+	}
+	for key := range l.keys {
+		if e, found := l.from(seq, key); found && (!ok || e.seq < first.seq) {
+			first, ok = e, true
 		}
 	}
-	return memoryEntry{}, false
+	return first, ok
+}
+
+// below counts the entries of list with sequences below seq.
+func below(list []memoryEntry, seq uint64) int {
+	return sort.Search(len(list), func(i int) bool { return list[i].seq >= seq })
 }
 
 // latest returns the last entry with the key.
@@ -71,10 +76,14 @@ func (l *memoryLog) latest(key string) (memoryEntry, bool) {
 
 // purge removes the entries with the key below before.
 func (l *memoryLog) purge(key string, before uint64) {
-	l.entries = slices.DeleteFunc(l.entries, func(e memoryEntry) bool { return e.key == key && e.seq < before })
-	if l.newest[key] < before {
+	list := l.keys[key]
+	list = list[below(list, before):]
+	if len(list) == 0 {
+		delete(l.keys, key)
 		delete(l.newest, key)
+		return
 	}
+	l.keys[key] = list
 }
 
 func itoa(p int) string { return strconv.Itoa(p) }

@@ -2,11 +2,14 @@ package actortest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 const memoryMaxRecord = 1 << 20
@@ -128,7 +131,7 @@ func (s *memorySink) Scan(_ context.Context, after, through uint64) ([]actor.Sin
 		return nil, fmt.Errorf("scan through %d: the stream ends at %d", through, s.log.last)
 	}
 	var ids []actor.SinkID
-	for _, e := range s.log.entries {
+	for _, e := range s.log.keys[sinkMessages] {
 		m, ok := e.item.(actor.SinkMessage)
 		if ok && m.ID.Partition == s.p && after < e.seq && e.seq <= through {
 			ids = append(ids, m.ID)
@@ -156,6 +159,9 @@ func (s *memoryState) Load(_ context.Context, a actor.Address) (actor.LoadedStat
 func (s *memoryState) Write(a actor.Address, r actor.StateRecord, revision uint64, done func(actor.WriteResult)) {
 	r.Partition = s.p
 	s.m.mu.Lock()
+	if mutant.On("state-put") {
+		revision = s.m.states.newest[a.Key()]
+	}
 	result := s.m.states.appendAfter(a.Key(), r, a.Key(), revision)
 	s.m.states.purge(a.Key(), s.m.states.newest[a.Key()])
 	s.m.mu.Unlock()
@@ -169,13 +175,22 @@ type memoryTimers struct {
 	p int
 }
 
+type partitionTimer struct {
+	actor.Timer
+	partition int
+}
+
 func (t *memoryTimers) key(id actor.TimerID) string {
 	return fmt.Sprintf("%d.%d.%d.%d", t.p, id.Epoch, id.Commit, id.Index)
 }
 
 func (t *memoryTimers) Put(timer actor.Timer, done func(actor.WriteResult)) {
 	t.m.mu.Lock()
-	r := t.m.timers.appendAfter(t.key(timer.ID), timer, t.key(timer.ID), 0)
+	expected := uint64(0)
+	if mutant.On("timer-put") {
+		expected = t.m.timers.newest[t.key(timer.ID)]
+	}
+	r := t.m.timers.appendAfter(t.key(timer.ID), partitionTimer{timer, t.p}, t.key(timer.ID), expected)
 	t.m.mu.Unlock()
 	done(actor.WriteResult{Outcome: actor.Stored, Seq: r.Seq})
 }
@@ -191,11 +206,17 @@ func (t *memoryTimers) Delete(id actor.TimerID, done func(actor.WriteResult)) {
 func (t *memoryTimers) LoadAll(context.Context) ([]actor.Timer, error) {
 	t.m.mu.Lock()
 	defer t.m.mu.Unlock()
+	var found []memoryEntry
+	for _, list := range t.m.timers.keys {
+		if e := list[len(list)-1]; e.item != nil {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b memoryEntry) int { return cmp.Compare(a.seq, b.seq) })
 	var out []actor.Timer
-	for _, e := range t.m.timers.entries {
-		timer, ok := e.item.(actor.Timer)
-		if ok && e.key == t.key(timer.ID) {
-			out = append(out, timer)
+	for _, e := range found {
+		if timer, _ := e.item.(partitionTimer); timer.partition == t.p {
+			out = append(out, timer.Timer)
 		}
 	}
 	return out, nil

@@ -44,7 +44,11 @@ type commandLine struct {
 	Demo    demoCommand    `cmd:"" help:"Run a greeter and show what happens."`
 	Send    sendCommand    `cmd:"" help:"Send a message to a function."`
 	State   stateCommand   `cmd:"" help:"Show what functions remember."`
+	Bench   benchCommand   `cmd:"" help:"Measure speed on this machine."`
 	Version versionCommand `cmd:"" help:"Show the version."`
+
+	BenchWorker   benchWorkerCommand   `cmd:"" hidden:"" help:"The worker of bench."`
+	BenchFunction benchFunctionCommand `cmd:"" hidden:"" help:"The function of bench."`
 }
 
 // run carries out a command line and returns the exit code.
@@ -91,6 +95,8 @@ func (l *commandLine) output(command string) output {
 		return l.State.Get.Output
 	case "state ls <type>":
 		return l.State.Ls.Output
+	case "bench":
+		return l.Bench.Output
 	case "version":
 		return l.Version.Output
 	}

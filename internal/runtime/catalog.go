@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,9 +22,10 @@ const (
 	unlimited = 1 << 30
 )
 
-// catalog finds the function of a type: an exact binding first, then the
-// namespace's. It is safe for many goroutines.
+// catalog finds the function of a type: one of this process first, then an
+// exact binding, then the namespace's. It is safe for many goroutines.
 type catalog struct {
+	embedded map[actor.TypeName]actor.FunctionSpec
 	bindings []*binding // as the module has them
 	exact    map[actor.TypeName]*binding
 	spaces   map[string]*binding
@@ -40,13 +42,17 @@ type binding struct {
 	endpoint *gateway.Endpoint
 }
 
-func newCatalog(m *module.Module, t *tally, log zerolog.Logger) (*catalog, error) {
+func newCatalog(m *module.Module, embedded map[actor.TypeName]actor.FunctionSpec, t *tally, log zerolog.Logger) (*catalog, error) {
 	c := &catalog{
+		embedded: map[actor.TypeName]actor.FunctionSpec{},
 		exact:    map[actor.TypeName]*binding{},
 		spaces:   map[string]*binding{},
 		egresses: newEgresses(m),
 		tally:    t,
 		cache:    map[actor.TypeName]actor.FunctionSpec{},
+	}
+	for name, spec := range embedded {
+		c.embedded[name] = c.embed(name, spec)
 	}
 	var problems []error
 	for _, spec := range m.Endpoints {
@@ -91,6 +97,9 @@ func transport(t module.Transport) gateway.Transport {
 
 // Lookup implements actor.Catalog.
 func (c *catalog) Lookup(t actor.TypeName) (actor.FunctionSpec, bool) {
+	if spec, ok := c.embedded[t]; ok {
+		return spec, true
+	}
 	c.mu.RLock()
 	spec, ok := c.cache[t]
 	c.mu.RUnlock()
@@ -115,16 +124,25 @@ func (c *catalog) Lookup(t actor.TypeName) (actor.FunctionSpec, bool) {
 }
 
 // Known implements gateway.Functions.
-func (c *catalog) Known(t actor.TypeName) bool { return c.binding(t) != nil }
+func (c *catalog) Known(t actor.TypeName) bool {
+	_, ok := c.embedded[t]
+	return ok || c.binding(t) != nil
+}
 
 // List implements gateway.Functions.
 func (c *catalog) List() []gateway.FunctionInfo {
-	out := make([]gateway.FunctionInfo, len(c.bindings))
-	for i, b := range c.bindings {
-		out[i] = gateway.FunctionInfo{
+	out := make([]gateway.FunctionInfo, 0, len(c.embedded)+len(c.bindings))
+	for name, spec := range c.embedded {
+		out = append(out, gateway.FunctionInfo{
+			Type: name.String(), Kind: "embedded", MaxBatch: spec.MaxBatch, MaxConcurrent: spec.MaxConcurrent,
+		})
+	}
+	slices.SortFunc(out, func(a, b gateway.FunctionInfo) int { return strings.Compare(a.Type, b.Type) })
+	for _, b := range c.bindings {
+		out = append(out, gateway.FunctionInfo{
 			Type: b.spec.Functions.String(), Kind: "http", Endpoint: b.endpoint.Name(),
 			MaxBatch: b.spec.MaxBatch, MaxConcurrent: b.spec.MaxConcurrent,
-		}
+		})
 	}
 	return out
 }
@@ -140,6 +158,14 @@ func (c *catalog) binding(t actor.TypeName) *binding {
 		return b
 	}
 	return c.spaces[t.Namespace]
+}
+
+// embed holds a function of this process to the module and counts its calls,
+// as those of endpoints.
+func (c *catalog) embed(t actor.TypeName, spec actor.FunctionSpec) actor.FunctionSpec {
+	spec.Function = &checked{function: spec.Function, egresses: c.egresses, endpoint: spec.Endpoint, counters: c.tally.of(t)}
+	spec.Policy = spec.Policy.WithDefaults()
+	return spec
 }
 
 func (c *catalog) spec(t actor.TypeName, b *binding) actor.FunctionSpec {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/internal/module"
 )
 
@@ -22,7 +23,7 @@ var (
 	// process.
 	ErrInUse = errors.New("in use")
 	// ErrUnreachable means that no usable NATS was found in time.
-	ErrUnreachable = errors.New("unreachable")
+	ErrUnreachable = errors.New("no usable NATS")
 )
 
 const (
@@ -45,6 +46,10 @@ type Config struct {
 	Module  *module.Module // required
 	App     string         // default "jetfn"
 	Version string
+
+	// Functions run in this process, without an endpoint. They win over the
+	// bindings of the module.
+	Functions map[actor.TypeName]actor.FunctionSpec
 
 	// NATSURLs are the servers to use; without any, a server is embedded.
 	NATSURLs []string

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -58,9 +59,9 @@ func section(row rowFunc, label string) func(name, what string) {
 func (w *worker) functionRows(row rowFunc) {
 	add := section(row, "functions")
 	for _, f := range w.catalog.List() {
-		add(f.Type, f.Endpoint)
+		add(f.Type, cmp.Or(f.Endpoint, "in this process"))
 	}
-	if len(w.catalog.bindings) == 0 {
+	if len(w.catalog.bindings)+len(w.catalog.embedded) == 0 {
 		add("none", "")
 	}
 }

@@ -68,7 +68,7 @@ func (w *worker) acquire(ctx context.Context) (err error) {
 	if w.meters, err = newMeters(); err != nil {
 		return err
 	}
-	if w.catalog, err = newCatalog(w.cfg.Module, w.meters.tally, w.cfg.Log); err != nil {
+	if w.catalog, err = newCatalog(w.cfg.Module, w.cfg.Functions, w.meters.tally, w.cfg.Log); err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	if err := errors.Join(w.meters.watchPartitions(w.stats), w.meters.watchEndpoints(w.catalog)); err != nil {

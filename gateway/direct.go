@@ -1,0 +1,348 @@
+package gateway
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	directBuffer = 16 << 10
+	// maxAnswerHeader is the largest header of an answer in bytes: a server
+	// that sends more is broken.
+	maxAnswerHeader = 256 << 10
+)
+
+// direct is an http.RoundTripper for plain HTTP/1.1 that writes a request and
+// reads its answer in the goroutine of the caller. The standard transport
+// hands both to goroutines of the connection, which costs more than half of a
+// short call. Parsing is the standard library's. A request is sent once: what
+// to do after a connection broke is for the caller to say.
+type direct struct {
+	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	read    time.Duration // longest silence before the answer's header; zero: no limit
+	maxIdle int           // connections per host
+	ttl     time.Duration // of an idle connection; zero: for ever
+
+	mu    sync.Mutex
+	idle  map[string][]*directConn // by host, the longest unused first
+	sweep *time.Timer              // armed while there are idle connections
+}
+
+// directConn is a connection that belongs to one request at a time.
+type directConn struct {
+	net.Conn
+
+	host   string
+	header int // bytes of header that may still come; negative: not reading one
+	in     *bufio.Reader
+	out    *bufio.Writer
+	failed error     // of the write that failed
+	since  time.Time // idle since
+	reused bool
+}
+
+var errHeaderTooLarge = errors.New("the answer's header is too large")
+
+// Read limits headers.
+func (c *directConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.header >= 0 {
+		if c.header -= n; c.header < 0 {
+			return 0, errHeaderTooLarge
+		}
+	}
+	return n, err //nolint:wrapcheck // io.EOF has to stay itself
+}
+
+// Write keeps its error: http.Request.Write hides it behind one of its own.
+func (c *directConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.failed = err
+	}
+	return n, err //nolint:wrapcheck // its callers do
+}
+
+// RoundTrip implements http.RoundTripper.
+func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.GetConn != nil {
+		trace.GetConn(req.URL.Host)
+	}
+	c, err := d.conn(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: c.reused})
+	}
+	// The end of ctx makes whatever the connection waits for fail.
+	release := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	resp, err := d.exchange(c, req, trace)
+	if err != nil {
+		release()
+		_ = c.Close() // it is of no use any more
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, err
+	}
+	d.attach(resp, c, release)
+	return resp, nil
+}
+
+// exchange sends req and reads the header of its answer.
+func (d *direct) exchange(c *directConn, req *http.Request, trace *httptrace.ClientTrace) (*http.Response, error) {
+	if trace != nil && trace.WroteHeaders != nil {
+		trace.WroteHeaders() // from here on it may reach the function
+	}
+	err := withGzip(req).Write(c.out)
+	if err == nil {
+		err = c.out.Flush()
+	}
+	if c.failed != nil {
+		err = c.failed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write request: %w", err)
+	}
+	if d.read > 0 {
+		if err := c.SetReadDeadline(time.Now().Add(d.read)); err != nil {
+			return nil, fmt.Errorf("read answer: %w", err)
+		}
+	}
+	for {
+		c.header = maxAnswerHeader
+		resp, err := http.ReadResponse(c.in, req)
+		if err != nil {
+			switch {
+			case c.header < 0: // whatever the parser makes of the cut
+				err = errHeaderTooLarge
+			case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+				err = errors.New("the connection was closed")
+			}
+			return nil, fmt.Errorf("read answer: %w", err)
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			c.header = -1
+			if d.read > 0 {
+				_ = c.SetReadDeadline(time.Time{}) // a later read reports what is wrong with the connection
+			}
+			return resp, nil
+		}
+	}
+}
+
+// withGzip returns req with the wish for a compressed answer.
+func withGzip(req *http.Request) *http.Request {
+	if req.Header.Get("Accept-Encoding") != "" {
+		return req
+	}
+	out := *req
+	out.Header = req.Header.Clone()
+	out.Header.Set("Accept-Encoding", "gzip")
+	return &out
+}
+
+// attach makes resp's body give its connection back when it has been read,
+// and decompresses it.
+func (d *direct) attach(resp *http.Response, c *directConn, release func() bool) {
+	keep := !resp.Close && resp.StatusCode != http.StatusSwitchingProtocols
+	body := &directBody{body: resp.Body, done: func(whole bool) {
+		if release() && whole && keep && c.in.Buffered() == 0 {
+			d.put(c)
+			return
+		}
+		_ = c.Close()
+	}}
+	if resp.ContentLength == 0 {
+		body.finish(true)
+	}
+	resp.Body = body
+	if resp.Header.Get("Content-Encoding") == "gzip" {
+		resp.Body = &gzipBody{compressed: body}
+		resp.Header.Del("Content-Encoding")
+		resp.Header.Del("Content-Length")
+		resp.ContentLength = -1
+		resp.Uncompressed = true
+	}
+}
+
+// directBody is an answer's body.
+type directBody struct {
+	body io.ReadCloser
+	done func(whole bool) // nil once called
+}
+
+func (b *directBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if err != nil {
+		b.finish(errors.Is(err, io.EOF))
+	}
+	return n, err //nolint:wrapcheck // io.EOF has to stay itself
+}
+
+// Close implements io.Closer. A body that was not read to its end costs the
+// connection.
+func (b *directBody) Close() error {
+	b.finish(false)
+	return nil
+}
+
+func (b *directBody) finish(whole bool) {
+	if done := b.done; done != nil {
+		b.done = nil
+		done(whole)
+	}
+}
+
+// gzipBody decompresses. The header is read with the first byte, as late as
+// the standard transport does.
+type gzipBody struct {
+	compressed *directBody
+	reader     *gzip.Reader
+	err        error
+}
+
+func (g *gzipBody) Read(p []byte) (int, error) {
+	if g.reader == nil && g.err == nil {
+		g.reader, g.err = gzip.NewReader(g.compressed)
+	}
+	if g.err != nil {
+		return 0, g.err
+	}
+	n, err := g.reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		_, _ = g.compressed.Read(make([]byte, 1)) // see the end, so that the connection is kept
+	}
+	return n, err //nolint:wrapcheck // io.EOF has to stay itself
+}
+
+// Close implements io.Closer.
+func (g *gzipBody) Close() error { return g.compressed.Close() }
+
+// conn returns an idle connection that is still open, or makes one.
+func (d *direct) conn(ctx context.Context, req *http.Request) (*directConn, error) {
+	host := req.URL.Host
+	for {
+		c := d.take(host)
+		if c == nil {
+			break
+		}
+		if alive(c.Conn) {
+			c.reused = true
+			return c, nil
+		}
+		_ = c.Close() // the other side has closed it
+	}
+	addr := host
+	if req.URL.Port() == "" {
+		addr = net.JoinHostPort(req.URL.Hostname(), "80")
+	}
+	conn, err := d.dial(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &directConn{Conn: conn, host: host, header: -1}
+	c.in, c.out = bufio.NewReaderSize(c, directBuffer), bufio.NewWriterSize(c, directBuffer)
+	return c, nil
+}
+
+// take removes the connection that was used last.
+func (d *direct) take(host string) *directConn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := d.idle[host]
+	if len(list) == 0 {
+		return nil
+	}
+	c := list[len(list)-1]
+	list[len(list)-1] = nil
+	d.idle[host] = list[:len(list)-1]
+	return c
+}
+
+// put keeps a connection for the next request.
+func (d *direct) put(c *directConn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.idle[c.host]) >= d.maxIdle {
+		_ = c.Close() // one too many
+		return
+	}
+	c.since = time.Now()
+	if d.idle == nil {
+		d.idle = map[string][]*directConn{}
+	}
+	d.idle[c.host] = append(d.idle[c.host], c)
+	if d.ttl > 0 && d.sweep == nil {
+		d.sweep = time.AfterFunc(d.ttl, d.expire)
+	}
+}
+
+// expire closes what has been idle for too long.
+func (d *direct) expire() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sweep = nil
+	left := false
+	for host, list := range d.idle {
+		n := 0
+		for n < len(list) && time.Since(list[n].since) >= d.ttl {
+			_ = list[n].Close() // nobody uses it
+			n++
+		}
+		d.idle[host] = slices.Delete(list, 0, n)
+		left = left || len(d.idle[host]) > 0
+	}
+	if left {
+		d.sweep = time.AfterFunc(d.ttl/2, d.expire)
+	}
+}
+
+// CloseIdleConnections is for http.Client's method of that name.
+func (d *direct) CloseIdleConnections() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, list := range d.idle {
+		for _, c := range list {
+			_ = c.Close() // nobody uses it
+		}
+	}
+	clear(d.idle)
+	if d.sweep != nil {
+		d.sweep.Stop()
+		d.sweep = nil
+	}
+}
+
+// byScheme uses direct for http and the standard transport for the rest.
+type byScheme struct {
+	plain *direct
+	other *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *byScheme) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme == "http" {
+		return s.plain.RoundTrip(req)
+	}
+	return s.other.RoundTrip(req) //nolint:wrapcheck // http.Client wraps
+}
+
+// CloseIdleConnections is for http.Client's method of that name.
+func (s *byScheme) CloseIdleConnections() {
+	s.plain.CloseIdleConnections()
+	s.other.CloseIdleConnections()
+}

@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+)
+
+// Sample is how things stood at one moment of a run.
+type Sample struct {
+	At      float64 `json:"at_s"`           // since the measuring began
+	Records uint64  `json:"records"`        // since the run's start
+	Backlog uint64  `json:"backlog"`        // messages without a record
+	RSS     int64   `json:"rss_bytes"`      // the worker's
+	Disk    int64   `json:"disk_bytes"`     // the whole data directory
+	Mailbox uint64  `json:"mailbox_bytes"`  // of the stream
+	Journal uint64  `json:"journal_bytes"`  // of the stream
+	Egress  uint64  `json:"egress_bytes"`   // of the stream
+	State   uint64  `json:"state_bytes"`    // of the stream
+	Waiting uint64  `json:"mailbox_stored"` // messages in the mailbox
+}
+
+// sample looks at everything once.
+func (r *run) sample(ctx context.Context, began time.Time) error {
+	u, err := r.worker.ask("sample")
+	if err != nil {
+		return err
+	}
+	sent, _, delivered, _ := r.ledger.counts()
+	s := Sample{At: time.Since(began).Seconds(), Records: delivered, Backlog: sent - delivered, RSS: u.RSS, Disk: diskBytes(r.dir)}
+	list := r.js.ListStreams(ctx)
+	for info := range list.Info() {
+		switch info.Config.Name {
+		case streamPrefix + "MAILBOX":
+			s.Mailbox, s.Waiting = info.State.Bytes, info.State.Msgs
+		case streamPrefix + "JOURNAL":
+			s.Journal = info.State.Bytes
+		case streamPrefix + "EGRESS":
+			s.Egress = info.State.Bytes
+		case "KV_" + appName + "_state":
+			s.State = info.State.Bytes
+		}
+	}
+	if err := list.Err(); err != nil {
+		return fmt.Errorf("look at the streams: %w", err)
+	}
+	r.samples = append(r.samples, s)
+	return nil
+}
+
+const streamPrefix = "JETFN_"
+
+// diskBytes is the size of the files below dir. Those that go while it looks
+// don't count.
+func diskBytes(dir string) (n int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // errors are passed over below
+		if err != nil || d.IsDir() {
+			return nil //nolint:nilerr // gone
+		}
+		if file, err := d.Info(); err == nil {
+			n += file.Size()
+		}
+		return nil
+	})
+	return n
+}
+
+// ErrUnbounded means that something grew that should not.
+var ErrUnbounded = errors.New("something grows without bound")
+
+const (
+	// growth is how much larger the second half of a run may be than the
+	// first, beside the slack of a mebibyte size.
+	growth   = 1.5
+	slack    = 64 << 20
+	drainAim = 0.8
+)
+
+// Bounded checks the samples of a long run: memory, journal and what is on
+// disk beside the mailbox and the egress, which hold what is asked of them, must not
+// be larger in the second half than in the first. After an overload the
+// backlog must drain about as fast as the load was carried.
+func (r *Result) Bounded() error {
+	const few = 4
+	if len(r.Samples) < few {
+		return fmt.Errorf("%w: only %d samples", ErrUnbounded, len(r.Samples))
+	}
+	var problems []error
+	for _, q := range []struct {
+		name string
+		of   func(Sample) int64
+	}{
+		{"memory", func(s Sample) int64 { return s.RSS }},
+		{"journal", func(s Sample) int64 { return int64(s.Journal) }},                         //nolint:gosec // never so large
+		{"disk", func(s Sample) int64 { return s.Disk - int64(s.Mailbox) - int64(s.Egress) }}, //nolint:gosec // never so large
+	} {
+		half := len(r.Samples) / 2
+		before, after := most(r.Samples[:half], q.of), most(r.Samples[half:], q.of)
+		if float64(after) > growth*float64(before)+slack {
+			problems = append(problems, fmt.Errorf("%s: at most %d MiB in the first half, %d MiB in the second", q.name, before>>20, after>>20))
+		}
+	}
+	if rate := r.DrainPerSecond; r.Backlog > uint64(r.PerSecond) && rate < drainAim*r.PerSecond {
+		problems = append(problems, fmt.Errorf("the backlog of %d drained at %.0f/s, the load was carried at %.0f/s", r.Backlog, rate, r.PerSecond))
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%w: %w", ErrUnbounded, errors.Join(problems...))
+	}
+	return nil
+}
+
+func most(samples []Sample, of func(Sample) int64) (n int64) {
+	for _, s := range samples {
+		n = max(n, of(s))
+	}
+	return n
+}

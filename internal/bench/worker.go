@@ -1,0 +1,116 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/gateway"
+	"github.com/jetfn/jetfn/internal/module"
+	"github.com/jetfn/jetfn/internal/runtime"
+)
+
+const anyPort = "127.0.0.1:0"
+
+// workerConfig is what the worker's child is told.
+type workerConfig struct {
+	DataDir      string        `json:"dataDir"`
+	SyncInterval bool          `json:"syncInterval"`
+	Partitions   int           `json:"partitions"`
+	MaxPerTask   int           `json:"maxPerTask"`
+	Function     string        `json:"function"` // host and port; empty: in the worker
+	ProfileDir   string        `json:"profileDir,omitempty"`
+	EgressMaxAge time.Duration `json:"egressMaxAge"`
+	Version      string        `json:"version"`
+}
+
+// RunWorker is the child that is the worker.
+func RunWorker(ctx context.Context, config string, in io.Reader, out io.Writer, log zerolog.Logger) error {
+	var cfg workerConfig
+	if err := json.Unmarshal([]byte(config), &cfg); err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	rc, err := cfg.runtime()
+	if err != nil {
+		return err
+	}
+	rc.Log = log
+	ready := make(chan runtime.Addresses, 1)
+	rc.OnReady = func(a runtime.Addresses) {
+		select {
+		case ready <- a:
+		default: // it was ready before
+		}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer stop()
+		return runtime.Run(ctx, rc)
+	})
+	group.Go(func() error {
+		defer stop()
+		select {
+		case <-ctx.Done():
+			return nil
+		case a := <-ready:
+			return obey(ctx, in, out, readiness{HTTP: a.HTTP, NATS: a.NATS}, &profiler{dir: cfg.ProfileDir, prefix: "worker"})
+		}
+	})
+	return group.Wait()
+}
+
+// runtime is the configuration of the worker itself.
+func (c *workerConfig) runtime() (runtime.Config, error) {
+	text := fmt.Sprintf("kind: io.jetfn.nats.v1/egress\nspec:\n  id: %s\n", egressID())
+	cfg := runtime.Config{
+		App: appName, Version: c.Version, DataDir: c.DataDir, SyncInterval: c.SyncInterval,
+		HTTPAddr: anyPort, NATSListen: anyPort, Partitions: c.Partitions, MaxPerTask: c.MaxPerTask,
+		EgressMaxAge: c.EgressMaxAge,
+	}
+	if c.Function == "" {
+		cfg.Functions = map[actor.TypeName]actor.FunctionSpec{counterType(): {Function: counter{}, Endpoint: "embedded"}}
+	} else {
+		text += fmt.Sprintf("---\nkind: io.statefun.endpoints.v2/http\nspec:\n  functions: %s\n  urlPathTemplate: http://%s/\n", counterType(), c.Function)
+	}
+	m, found := module.Parse([]module.Source{{Name: "bench", Data: []byte(text)}}, module.Options{Strict: true})
+	if len(found) > 0 {
+		return cfg, found
+	}
+	cfg.Module = m
+	return cfg, nil
+}
+
+// functionConfig is what the function's child is told.
+type functionConfig struct {
+	ProfileDir string `json:"profileDir,omitempty"`
+}
+
+// RunFunction is the child that serves the function over HTTP.
+func RunFunction(ctx context.Context, config string, in io.Reader, out io.Writer) error {
+	var cfg functionConfig
+	if err := json.Unmarshal([]byte(config), &cfg); err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", anyPort)
+	if err != nil {
+		return fmt.Errorf("listen for the function: %w", err)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var server errgroup.Group
+	server.Go(func() error {
+		defer stop()
+		return gateway.Serve(ctx, ln, remoteCounter())
+	})
+	err = obey(ctx, in, out, readiness{HTTP: ln.Addr().String()}, &profiler{dir: cfg.ProfileDir, prefix: "function"})
+	stop()
+	return errors.Join(err, server.Wait())
+}

@@ -1,0 +1,306 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// folding is a commit that is being compared with the answers of the
+// functions it says it packs.
+type folding struct {
+	g    *ghost
+	rec  *actor.RecordView
+	c    *actor.CommitView
+	sent []actor.Envelope // by invocations, in order
+	out  []actor.EgressMessage
+	set  []*armed
+	dead int // dead letters met
+
+	cancelled []actor.TimerID
+	consumed  map[actor.Source][]actor.InputID
+}
+
+// armed is a timer that the commit's invocations set.
+type armed struct {
+	actor.Timer
+	gone bool // cancelled within the commit
+}
+
+// fold takes a complete commit.
+func (g *ghost) fold(rec *actor.RecordView, body []byte) {
+	c, err := actor.InspectCommit(body)
+	if err != nil {
+		g.fail("commit %d: %v", rec.Commit, err)
+		return
+	}
+	f := &folding{g: g, rec: rec, c: &c, consumed: map[actor.Source][]actor.InputID{}}
+	fired := f.fire()
+	for i := range c.Invocations {
+		f.invocation(&c.Invocations[i])
+	}
+	f.progress()
+	f.sends(fired)
+	f.timers()
+	f.sinks()
+	if f.dead != len(c.DeadLetters) {
+		g.fail("commit %d has %d dead letters, of which %d belong to inputs", rec.Commit, len(c.DeadLetters), f.dead)
+	}
+}
+
+// fire takes the timers that fired: each was set and neither fired nor was
+// cancelled before (T2, invariant 6).
+func (f *folding) fire() (sends []actor.Envelope) {
+	g := f.g
+	for _, id := range f.c.Fired {
+		t, ok := g.timers[id]
+		switch {
+		case !ok:
+			g.fail("commit %d fires timer %v, which is not set (T2)", f.rec.Commit, id)
+			continue
+		case t.DueAt > f.c.Time:
+			g.fail("commit %d of %d fires timer %v, which is due at %d", f.rec.Commit, f.c.Time, id, t.DueAt)
+		}
+		sends = append(sends, t.Envelope)
+		g.forget(id)
+	}
+	return sends
+}
+
+func (g *ghost) forget(id actor.TimerID) {
+	t := g.timers[id]
+	delete(g.timers, id)
+	g.gone[id] = true
+	if key := (tokenKey{t.Envelope.Caller.ID, t.Token}); g.tokens[key] == id {
+		delete(g.tokens, key)
+	}
+}
+
+// invocation compares one batch with what its function was shown and answered.
+func (f *folding) invocation(v *actor.InvocationView) {
+	var envelopes []actor.Envelope
+	for _, id := range v.Consumed {
+		in := f.g.source(id.Source).consume(id, v.Target)
+		if in == nil {
+			return
+		}
+		f.consumed[id.Source] = append(f.consumed[id.Source], id)
+		envelopes = append(envelopes, in.Envelope)
+	}
+	c := f.g.w.functions.find(v)
+	switch {
+	case c != nil:
+		f.answer(v, c, envelopes)
+	case len(v.Mutations) == 0 && f.deadLetter(envelopes):
+	case f.g.w.functions.quiet[inputNames(envelopes)] != nil:
+		f.silent(v, envelopes)
+	default:
+		f.g.fail("commit %d consumes %s, but no call answered so", f.rec.Commit, inputNames(envelopes))
+	}
+}
+
+// find returns the call that an invocation names by a mutation of its own.
+func (f *functions) find(v *actor.InvocationView) *call {
+	if n := len(v.Mutations); n > 0 {
+		return f.calls[strings.TrimPrefix(v.Mutations[n-1].Name, "#")]
+	}
+	return nil
+}
+
+// silent takes an invocation without effects; what had expired is removed
+// nevertheless.
+func (f *folding) silent(v *actor.InvocationView, envelopes []actor.Envelope) {
+	if len(v.Mutations) == 0 {
+		return
+	}
+	state := f.g.state(v.Target).state
+	for i := range v.Mutations {
+		state = state.Without(v.Mutations[i].Name)
+	}
+	f.answer(v, &call{id: "(silent)", target: v.Target, inputs: envelopes, state: state, effects: &actor.Effects{}}, envelopes)
+}
+
+func (f *folding) deadLetter(envelopes []actor.Envelope) bool {
+	if f.dead >= len(f.c.DeadLetters) || len(envelopes) != 1 || !sameEnvelope(&envelopes[0], &f.c.DeadLetters[f.dead].Envelope) {
+		return false
+	}
+	f.dead++
+	return true
+}
+
+// answer takes an invocation's effects.
+func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Envelope) {
+	g := f.g
+	before := g.state(v.Target)
+	expired := max(len(v.Mutations)-len(c.effects.Mutations), 0)
+	shown := before.state
+	for i := range v.Mutations[:expired] {
+		name := v.Mutations[i].Name
+		if old, _ := shown.Get(name); !v.Mutations[i].Delete || old.ExpiresAt == 0 || old.ExpiresAt > v.Time {
+			g.fail("call %s of %s: %s has not expired (K8)", c.id, v.Target, name)
+		}
+		shown = shown.Without(name)
+	}
+	switch {
+	case c.done:
+		g.fail("call %s of %s counts twice", c.id, v.Target)
+	case c.target != v.Target || !slices.EqualFunc(c.inputs, envelopes, func(a, b actor.Envelope) bool { return sameEnvelope(&a, &b) }):
+		g.fail("call %s of %s was for %s, but the commit consumes %s", c.id, v.Target, inputNames(c.inputs), inputNames(envelopes))
+	case !sameState(shown, c.state):
+		g.fail("call %s of %s saw %s, but the state was %s (K4)", c.id, v.Target, stateText(c.state), stateText(shown))
+	case !slices.EqualFunc(c.effects.Mutations, v.Mutations[expired:], sameMutation):
+		g.fail("call %s of %s changed %v, but the commit says %v", c.id, v.Target, c.effects.Mutations, v.Mutations)
+	}
+	c.done = true
+	after := before.state
+	for i := range v.Mutations {
+		if m := &v.Mutations[i]; m.Delete {
+			after = after.Without(m.Name)
+		} else {
+			after = after.With(m.Value)
+		}
+	}
+	if last := len(g.states[v.Target]) - 1; last >= 0 && g.states[v.Target][last].commit == f.rec.Commit {
+		now := &g.states[v.Target][last]
+		now.earlier, now.state = append(now.earlier, now.state), after
+	} else {
+		g.states[v.Target] = append(g.states[v.Target], version{commit: f.rec.Commit, state: after})
+	}
+	for _, s := range c.effects.Sends {
+		f.sent = append(f.sent, actor.Envelope{Target: s.Target, Caller: v.Target, Value: s.Value})
+	}
+	f.out = append(f.out, c.effects.Egress...)
+	for i := range c.effects.Delayed {
+		f.delay(v, &c.effects.Delayed[i])
+	}
+}
+
+func sameMutation(a actor.Mutation, b actor.MutationView) bool {
+	return a.Name == b.Name && a.Delete == b.Delete && (a.Delete || string(a.Value.Data) == string(b.Value.Value.Data))
+}
+
+// delay sets or cancels a timer. Ids are given once the list is complete.
+func (f *folding) delay(v *actor.InvocationView, d *actor.Delayed) {
+	g, key := f.g, tokenKey{v.Target.ID, d.Token}
+	if !d.Cancel {
+		t := &armed{Timer: actor.Timer{
+			DueAt: v.Time + d.Delay.Milliseconds(), Token: d.Token, Envelope: actor.Envelope{Target: d.Target, Caller: v.Target, Value: d.Value},
+		}}
+		f.set = append(f.set, t)
+		return
+	}
+	for _, t := range f.set {
+		if !t.gone && t.Token == d.Token && t.Envelope.Caller.ID == v.Target.ID {
+			t.gone = true
+			return
+		}
+	}
+	if id, ok := g.tokens[key]; ok {
+		f.cancelled = append(f.cancelled, id)
+		g.forget(id)
+	}
+}
+
+// progress checks how far the sources are decided.
+func (f *folding) progress() {
+	for i := range f.c.Progress {
+		p := &f.c.Progress[i]
+		f.g.source(p.Source).advance(p, f.consumed[p.Source])
+		delete(f.consumed, p.Source)
+	}
+	for source, list := range f.consumed {
+		f.g.fail("commit %d consumes %v of %s without progress", f.rec.Commit, list, source)
+	}
+}
+
+// sends checks the sends: those of the invocations and of the timers that
+// fired, each in order, and their numbers (S1).
+func (f *folding) sends(fired []actor.Envelope) {
+	g := f.g
+	for i := range f.c.Sends {
+		s := &f.c.Sends[i]
+		switch {
+		case len(f.sent) > 0 && sameEnvelope(&f.sent[0], &s.Envelope):
+			f.sent = f.sent[1:]
+		case len(fired) > 0 && sameEnvelope(&fired[0], &s.Envelope):
+			fired = fired[1:]
+		default:
+			g.fail("commit %d sends %s, which nobody asked for", f.rec.Commit, readOp(s.Envelope.Value).ID)
+		}
+		if to := s.Envelope.Target.Partition(g.w.plan.Knobs.Partitions); s.To != to || s.Number != g.next[s.To]+1 {
+			g.fail("commit %d gives number %d of partition %d to a send for partition %d, the last one was %d (S1)", f.rec.Commit, s.Number, s.To, to, g.next[s.To])
+		}
+		g.next[s.To] = s.Number
+		g.sends[sendKey{s.To, s.Number}] = sentRecord{f.rec.Commit, f.rec.Epoch, s.Envelope}
+	}
+	if len(f.sent)+len(fired) > 0 {
+		g.fail("commit %d lacks %d sends", f.rec.Commit, len(f.sent)+len(fired))
+	}
+}
+
+// timers checks the timers set and cancelled (T1, T2).
+func (f *folding) timers() {
+	g := f.g
+	n := 0
+	for _, want := range f.set {
+		if want.gone {
+			continue
+		}
+		if n >= len(f.c.TimersSet) {
+			g.fail("commit %d lacks a timer of %s", f.rec.Commit, want.Envelope.Caller)
+			return
+		}
+		got := f.c.TimersSet[n]
+		id := actor.TimerID{Epoch: f.rec.Epoch, Commit: f.rec.Commit, Index: n}
+		if got.ID != id || got.DueAt != want.DueAt || got.Token != want.Token || !sameEnvelope(&got.Envelope, &want.Envelope) {
+			g.fail("commit %d sets timer %+v, want %+v as %v (T1)", f.rec.Commit, got, want.Timer, id)
+		}
+		g.timers[id] = got
+		if got.Token != "" {
+			g.tokens[tokenKey{got.Envelope.Caller.ID, got.Token}] = id
+		}
+		n++
+	}
+	if n != len(f.c.TimersSet) {
+		g.fail("commit %d sets %d timers, want %d", f.rec.Commit, len(f.c.TimersSet), n)
+	}
+	if !slices.Equal(f.cancelled, f.c.Cancelled) {
+		g.fail("commit %d cancels %v, want %v (T2)", f.rec.Commit, f.c.Cancelled, f.cancelled)
+	}
+}
+
+// sinks notes the egress messages and dead letters that have to be stored.
+func (f *folding) sinks() {
+	g := f.g
+	if !slices.EqualFunc(f.out, f.c.Egress, func(a, b actor.EgressMessage) bool { return string(a.Value.Data) == string(b.Value.Data) }) {
+		g.fail("commit %d emits %d messages, want %d", f.rec.Commit, len(f.c.Egress), len(f.out))
+		return
+	}
+	for i := range f.c.Egress {
+		m := &f.c.Egress[i]
+		g.want(egress, actor.SinkMessage{ID: f.id(i), Source: f.g.w.functions.source(m), Egress: m})
+	}
+	for i := range f.c.DeadLetters {
+		l := &f.c.DeadLetters[i]
+		g.want(letters, actor.SinkMessage{ID: f.id(i), Source: l.Envelope.Target, DeadLetter: l})
+	}
+}
+
+func (f *folding) id(i int) actor.SinkID {
+	return actor.SinkID{Partition: f.g.part, Epoch: f.rec.Epoch, Commit: f.rec.Commit, Index: i}
+}
+
+func (g *ghost) want(index int, m actor.SinkMessage) {
+	g.place[index][m.ID] = len(g.wanted[index])
+	g.wanted[index] = append(g.wanted[index], m)
+}
+
+// source is the address that emitted m, which begins with its call's id.
+func (f *functions) source(m *actor.EgressMessage) actor.Address {
+	id, _, _ := strings.Cut(string(m.Value.Data), ".")
+	if c := f.calls[id]; c != nil {
+		return c.target
+	}
+	return actor.Address{}
+}
