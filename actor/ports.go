@@ -107,7 +107,8 @@ type Mark struct {
 // Sink is a partition's way into the egress stream or the dead letters'.
 type Sink interface {
 	// Publish stores m, if the partition's last marker is the one at sequence
-	// mark. Publishes are stored in the order of the calls, unless one fails.
+	// mark. Publishes are stored in the order of the calls; once one of them
+	// is lost, none that follows is stored before the next Mark.
 	Publish(m SinkMessage, mark uint64, done func(WriteResult))
 	// Mark writes a marker, if the partition's last one is at sequence after.
 	Mark(body []byte, after uint64, done func(WriteResult))

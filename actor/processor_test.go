@@ -415,6 +415,40 @@ func TestAnOldOwnerIsFenced(t *testing.T) {
 	})
 }
 
+func TestStrayMessagesInTheJournalArePassedOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		functions := catalog{"count": {Function: function(counter)}}
+		memory := actortest.NewMemory()
+		journal := memory.Ports(0).Journal
+		stray := func() { // as a server's answer gets in
+			last, err := journal.Last(t.Context())
+			if err != nil && !errors.Is(err, actor.ErrNotFound) {
+				t.Fatal(err)
+			}
+			r := actortest.Await(t, func(done func(actor.WriteResult)) { journal.Append([]byte(`{"stream":"S","seq":1}`), last.Seq, done) })
+			if r.Outcome != actor.Stored {
+				t.Fatalf("Append = %+v", r)
+			}
+		}
+		stray() // before the first owner
+		a := start(t, memory, functions)
+		a.send(to("count", "a"), "x")
+		time.Sleep(time.Second)
+		stray()
+		stray()
+		a.send(to("count", "a"), "y")
+		time.Sleep(10 * time.Millisecond)
+		a.end()
+		stray() // behind the last record
+		b := start(t, memory, functions)
+		b.send(to("count", "a"), "z")
+		time.Sleep(time.Minute)
+		b.want("egress", b.emitted(), []string{"a=1", "a=2", "a=3"})
+		b.end()
+	})
+}
+
 func TestDrainLeavesNothingToRepeat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -57,6 +57,12 @@ type record struct {
 	body       []byte
 }
 
+// stray reports whether data is no record of ours but JSON. Whoever may publish
+// to a stream can have the server put its answer into a journal, by naming the
+// journal's subject as the reply's; permissions don't hold the server back.
+// No record begins like that.
+func stray(data []byte) bool { return len(data) > 0 && data[0] == '{' }
+
 func checksum(data []byte) uint64 { return xxhash.Sum64(data) }
 
 func (r *record) encode() []byte {

@@ -17,7 +17,10 @@ const readPause = 200
 type recovery struct {
 	p    *Partition
 	open uint64 // sequence of our own Open record
-	from uint64 // what is read next
+
+	strayAt uint64 // where a stray message lies behind the last record
+	found   Entry  // the last record found before it
+	from    uint64 // what is read next
 
 	checkpoint uint64 // where the checkpoint begins; zero: none, or it is restored
 	restored   uint64 // records at or below it are in the restored checkpoint
@@ -65,6 +68,9 @@ func (r *recovery) gotLast(e Entry, err error) {
 	case err != nil:
 		p.after(readPause, func() { p.request(readLast{}) })
 		return
+	case stray(e.Data):
+		r.seek(e.Seq)
+		return
 	default:
 		last, err := decodeRecord(e.Data)
 		if err != nil {
@@ -84,9 +90,40 @@ func (r *recovery) gotLast(e Entry, err error) {
 		p.shift = max(0, last.time-p.now)
 		p.now += p.shift
 	}
+	w.end = max(w.end, r.strayAt)
 	p.stats.Epoch = w.epoch
 	r.checkpoint, r.restored = w.checkpoint, 0
 	w.write(kindOpen, nil, func(seq uint64) { r.begin(seq) })
+}
+
+// seek finds the last record when a stray message lies behind it, by reading
+// the journal from its start.
+func (r *recovery) seek(end uint64) {
+	r.strayAt, r.from, r.found = end, 1, Entry{}
+	r.p.notice(noticeWarn, "message of somebody else in the journal, passed over", Address{}, nil)
+	r.read()
+}
+
+func (r *recovery) sought(e Entry, err error) {
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		r.p.after(readPause, func() { r.read() })
+		return
+	case err == nil && e.Seq <= r.strayAt:
+		if !stray(e.Data) {
+			r.found = e
+		}
+		r.from = e.Seq + 1
+		if e.Seq < r.strayAt {
+			r.read()
+			return
+		}
+	}
+	if r.found.Seq == 0 {
+		r.gotLast(Entry{}, ErrNotFound)
+		return
+	}
+	r.gotLast(r.found, nil)
 }
 
 // begin starts reading, now that nobody else can append.
@@ -108,6 +145,8 @@ func (p *Partition) gotNext(e Entry, err error) {
 	case p.stopped():
 	case p.writer.probing:
 		p.writer.probed(e, err)
+	case p.phase == phaseOpening:
+		p.recovery.sought(e, err)
 	case p.phase == phaseReplaying:
 		p.recovery.gotNext(e, err)
 	}
@@ -121,6 +160,11 @@ func (r *recovery) gotNext(e Entry, err error) {
 	}
 	if err != nil || e.Seq > r.open {
 		p.doubt("the journal ends before record %d, which opened it", r.open)
+		return
+	}
+	if stray(e.Data) {
+		r.from = e.Seq + 1
+		r.read()
 		return
 	}
 	rec, err := decodeRecord(e.Data)

@@ -24,6 +24,7 @@ type journalWriter struct {
 	commit     uint64 // number of the newest commit appended or being appended
 	lastSeq    uint64 // the newest record known stored
 	lastSum    uint64
+	end        uint64 // the subject's last sequence: lastSeq, or that of a stray message behind it
 	checkpoint uint64 // where the newest complete checkpoint begins
 	count      uint64 // records tried, for their ids
 
@@ -31,7 +32,8 @@ type journalWriter struct {
 	data    []byte    // the record in flight
 	id      recordID
 	pause   int64
-	probing bool // waiting for the record that was stored in our place
+	probing bool   // waiting for the record that was stored in our place
+	behind  uint64 // the last sequence as the server told it when it rejected ours
 }
 
 // writeJob is one logical record.
@@ -80,7 +82,9 @@ func (w *journalWriter) appendNext() {
 	w.send()
 }
 
-func (w *journalWriter) send() { w.p.request(appendRecord{data: w.data, after: w.lastSeq}) }
+func (w *journalWriter) send() {
+	w.p.request(appendRecord{data: w.data, after: max(w.end, w.lastSeq)})
+}
 
 // appended takes the outcome of the append in flight.
 func (w *journalWriter) appended(res WriteResult) {
@@ -93,8 +97,8 @@ func (w *journalWriter) appended(res WriteResult) {
 	case res.Outcome == Rejected && res.Seq == 0 && w.lastSeq != 0:
 		w.p.fail(fmt.Errorf("%w: partition %d: the journal is empty, but its last record was at %d", ErrCorrupt, w.p.cfg.Partition, w.lastSeq))
 	case res.Outcome == Rejected && res.Seq > w.lastSeq:
-		w.probing = true
-		w.p.request(readNext{from: res.Seq})
+		w.probing, w.behind = true, res.Seq
+		w.probe()
 	default: // unknown, or not proven to be fenced: the identical bytes again
 		w.again()
 	}
@@ -115,8 +119,23 @@ func (w *journalWriter) again() {
 	w.pause = min(2*w.pause, appendPauseMax)
 }
 
-// probed takes the record that was stored where ours should be.
+// probe looks for the record that was stored in our place: the first one
+// behind our last that isn't a stray.
+func (w *journalWriter) probe() { w.p.request(readNext{from: max(w.end, w.lastSeq) + 1}) }
+
+// probed takes what is there.
 func (w *journalWriter) probed(e Entry, err error) {
+	if err == nil && stray(e.Data) {
+		w.end = e.Seq
+		if e.Seq < w.behind {
+			w.probe()
+			return
+		}
+		w.probing = false
+		w.p.notice(noticeWarn, "message of somebody else in the journal, passed over", Address{}, nil)
+		w.send()
+		return
+	}
 	w.probing = false
 	if err != nil {
 		w.again()

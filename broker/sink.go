@@ -2,9 +2,11 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,9 +22,21 @@ type sink struct {
 	stream      jetstream.Stream
 	scanner     *scanner
 	markSubject string
+
+	// connection counts the connections there had been when the marker was
+	// written. Over another one, what follows a lost message would overtake
+	// it (PROTOCOL E8).
+	connection atomic.Uint64
 }
 
+// errReconnected makes the owner write its marker again, and scan.
+var errReconnected = errors.New("the connection is another one than the marker's")
+
 func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteResult)) {
+	if s.app.nc.Stats().Reconnects != s.connection.Load() {
+		done(actor.WriteResult{Outcome: actor.Unknown, Err: errReconnected})
+		return
+	}
 	id := s.app.sinkID(m.ID)
 	out := &nats.Msg{Header: nats.Header{
 		HeaderID:         {id},
@@ -52,6 +66,7 @@ func (a *App) fillEgress(out *nats.Msg, m *actor.EgressMessage) {
 }
 
 func (s *sink) Mark(body []byte, after uint64, done func(actor.WriteResult)) {
+	s.connection.Store(s.app.nc.Stats().Reconnects)
 	s.app.pub.Publish(&nats.Msg{
 		Subject: s.markSubject,
 		Header:  nats.Header{headerExpected: {strconv.FormatUint(after, 10)}},

@@ -207,3 +207,24 @@ func TestTwoJournalsDoNotDisturbEachOther(t *testing.T) {
 	}
 	put(eleven, b)
 }
+
+func TestEgressStopsAtANewConnectionUntilTheNextMark(t *testing.T) {
+	t.Parallel()
+	js := brokertest.Start(t)
+	s := brokertest.Open(t, js.Conn(), broker.Config{App: "app"}).Ports(0).Egress
+	mark := mustMark(t, s, 0)
+	mustPublish(t, s, actortest.Egress(actor.SinkID{Epoch: 1, Commit: 1}), mark)
+	again := make(chan struct{}, 1)
+	js.Conn().SetReconnectHandler(func(*nats.Conn) { again <- struct{}{} })
+	if err := js.Conn().ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	<-again
+	r := actortest.Await(t, func(done func(actor.WriteResult)) {
+		s.Publish(actortest.Egress(actor.SinkID{Epoch: 1, Commit: 2}), mark, done)
+	})
+	if r.Outcome != actor.Unknown {
+		t.Errorf("Publish over another connection than the marker's = %+v, want Unknown", r)
+	}
+	mustPublish(t, s, actortest.Egress(actor.SinkID{Epoch: 1, Commit: 3}), mustMark(t, s, mark))
+}
