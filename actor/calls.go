@@ -15,11 +15,11 @@ const (
 	breakerMax = 2 * time.Second
 )
 
-// The least calls at once to an endpoint, and what it begins with; how many it
-// ends at depends on what does it good.
-var (
-	callsLow   = 8 * runtime.GOMAXPROCS(0)  //nolint:gochecknoglobals // fixed
-	callsStart = 32 * runtime.GOMAXPROCS(0) //nolint:gochecknoglobals // fixed
+// The least calls at once to an endpoint, and what it begins with, for each
+// core; how many it ends at depends on what does it good.
+const (
+	callsLow   = 8
+	callsStart = 32
 )
 
 // Calls bounds the calls in flight of a worker, and per endpoint, and keeps
@@ -62,7 +62,8 @@ func (c *Calls) Acquire(endpoint string, limit int, grant func()) {
 	c.mu.Lock()
 	e := c.endpoints[endpoint]
 	if e == nil {
-		e = &endpointCalls{climb: newClimber(min(callsLow, c.limit), callsStart, c.limit)}
+		cores := runtime.GOMAXPROCS(0)
+		e = &endpointCalls{climb: newClimber(callsLow*cores, callsStart*cores, c.limit)}
 		c.endpoints[endpoint] = e
 		c.order = append(c.order, e)
 	}
@@ -114,7 +115,7 @@ func (c *Calls) trip(e *endpointCalls) {
 	}
 	pause := min(breakerMin<<min(e.failures, 16), breakerMax)
 	e.failures++
-	pause = pause/2 + rand.N(pause/2) //nolint:gosec // jitter
+	pause = pause/2 + rand.N(pause/2)
 	e.closedAt = time.Now().Add(pause)
 	if e.timer != nil {
 		e.timer.Stop()

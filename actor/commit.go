@@ -154,9 +154,9 @@ func readProgress(b []byte) (p progress, err error) {
 			p.accepted = append(p.accepted, pair)
 			return err
 		case 4:
-			pair, err := readPair(f.data)                                         // the same two fields
-			prev += uint64(pair.peer)                                             //nolint:gosec // a delta of sequences
-			p.refs = append(p.refs, inputRef{seq: prev, index: int(pair.number)}) //nolint:gosec // small
+			pair, err := readPair(f.data) // the same two fields
+			prev += uint64(pair.peer)
+			p.refs = append(p.refs, inputRef{seq: prev, index: int(pair.number)})
 			return err
 		}
 		return nil

@@ -14,7 +14,7 @@ func benchCommit(n int) *commit {
 		a := Address{fn, fmt.Sprintf("k%d", i)}
 		v := StateValue{Name: "count", Value: Value{"io.statefun.types/long", make([]byte, 9)}, WrittenAt: c.time}
 		c.invocations = append(c.invocations, invocation{
-			target: a, time: c.time, consumed: []InputID{{SourceMailbox, uint64(1_000_000 + i), 0}}, //nolint:gosec // not negative
+			target: a, time: c.time, consumed: []InputID{{SourceMailbox, uint64(1_000_000 + i), 0}},
 			mutations: []stateMutation{{name: v.Name, value: v}},
 		})
 		c.egress = append(c.egress, egressEffect{

@@ -81,7 +81,7 @@ func PartitionOf(id string, n int) int {
 	for i := range len(token) {
 		h = (h ^ uint32(token[i])) * prime
 	}
-	return int(h % uint32(n)) //nolint:gosec // n is small and positive
+	return int(h % uint32(n))
 }
 
 func plain(c byte) bool {

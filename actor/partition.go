@@ -71,7 +71,7 @@ const (
 // have its defaults filled in and a fresh Incarnation.
 func NewPartition(cfg *Config, catalog Catalog) *Partition {
 	p := &Partition{
-		cfg: *cfg, catalog: catalog, rand: rand.New(rand.NewPCG(cfg.Incarnation, uint64(cfg.Partition))), //nolint:gosec // jitter only
+		cfg: *cfg, catalog: catalog, rand: rand.New(rand.NewPCG(cfg.Incarnation, uint64(cfg.Partition))),
 		activations: map[Address]*activation{}, fetching: map[fetchKey][]*fetch{},
 	}
 	p.writer = &journalWriter{p: p, max: cfg.MaxRecord}

@@ -94,7 +94,7 @@ func decodeRecord(data []byte) (*record, error) {
 		case 1:
 			version = f.v
 		case 2:
-			r.kind = recordKind(f.v) //nolint:gosec // checked below
+			r.kind = recordKind(f.v)
 		case 3:
 			if len(f.data) != 16 {
 				return errTruncated
@@ -117,7 +117,7 @@ func decodeRecord(data []byte) (*record, error) {
 		case 11:
 			r.parts = f.int()
 		case 12:
-			r.partOf = recordKind(f.v) //nolint:gosec // checked by its user
+			r.partOf = recordKind(f.v)
 		case 15:
 			r.body = f.data
 		}

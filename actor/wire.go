@@ -21,9 +21,9 @@ func (w *fieldWriter) uint(num protowire.Number, v uint64) {
 	}
 }
 
-func (w *fieldWriter) int(num protowire.Number, v int) { w.uint(num, uint64(v)) } //nolint:gosec // small and positive
+func (w *fieldWriter) int(num protowire.Number, v int) { w.uint(num, uint64(v)) }
 
-func (w *fieldWriter) int64(num protowire.Number, v int64) { w.uint(num, uint64(v)) } //nolint:gosec // two's complement both ways
+func (w *fieldWriter) int64(num protowire.Number, v int64) { w.uint(num, uint64(v)) }
 
 func (w *fieldWriter) bool(num protowire.Number, v bool) {
 	if v {
@@ -68,7 +68,7 @@ func (w *fieldWriter) begin(num protowire.Number) int {
 func (w *fieldWriter) end(start int) {
 	var room [10]byte
 	size := len(w.b) - start
-	length := protowire.AppendVarint(room[:0], uint64(size)) //nolint:gosec // not negative
+	length := protowire.AppendVarint(room[:0], uint64(size))
 	w.b = append(w.b, length...)
 	copy(w.b[start+len(length):], w.b[start:start+size])
 	copy(w.b[start:], length)
@@ -82,8 +82,8 @@ type field struct {
 	data []byte
 }
 
-func (f *field) int() int     { return int(f.v) }   //nolint:gosec // written by fieldWriter.int
-func (f *field) int64() int64 { return int64(f.v) } //nolint:gosec // two's complement both ways
+func (f *field) int() int     { return int(f.v) }
+func (f *field) int64() int64 { return int64(f.v) }
 func (f *field) text() string { return string(f.data) }
 
 // readFields calls each for every field of a message, in order. Unknown

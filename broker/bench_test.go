@@ -83,7 +83,7 @@ func BenchmarkFeed(b *testing.B) {
 	const stored = 50_000
 	for i := range stored {
 		slots <- struct{}{}
-		send := actor.OutboundSend{To: i % 64, Number: uint64(i + 1), Envelope: actor.Envelope{Target: address("ns", "fn", fmt.Sprintf("id-%d", i%1000)), Value: actor.Value{Type: "a/b", Data: make([]byte, 200)}}} //nolint:gosec // not negative
+		send := actor.OutboundSend{To: i % 64, Number: uint64(i + 1), Envelope: actor.Envelope{Target: address("ns", "fn", fmt.Sprintf("id-%d", i%1000)), Value: actor.Value{Type: "a/b", Data: make([]byte, 200)}}}
 		outbox.Publish(send, func(actor.WriteResult) { <-slots })
 	}
 	drain(slots)

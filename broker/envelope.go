@@ -51,7 +51,7 @@ type internalSend struct {
 func encodeSend(s *actor.OutboundSend) []byte {
 	b := make([]byte, 0, s.Envelope.Size()+len(s.Envelope.Target.Type.Name)+len(s.Envelope.Target.Type.Namespace)+64)
 	b = appendUint(b, sendFieldVersion, sendVersion)
-	b = appendUint(b, sendFieldFrom, uint64(s.From)) //nolint:gosec // partitions aren't negative
+	b = appendUint(b, sendFieldFrom, uint64(s.From))
 	b = appendUint(b, sendFieldNumber, s.Number)
 	b = appendUint(b, sendFieldEpoch, s.Epoch)
 	b = appendUint(b, sendFieldCommit, s.Commit)
@@ -66,7 +66,7 @@ func decodeSend(data []byte) (internalSend, error) {
 		case sendFieldVersion:
 			version = f.uint
 		case sendFieldFrom:
-			s.from = int(f.uint) //nolint:gosec // checked by the caller
+			s.from = int(f.uint)
 		case sendFieldNumber:
 			s.number = f.uint
 		case sendFieldEpoch:

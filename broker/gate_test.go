@@ -88,7 +88,7 @@ func texts(t *testing.T, app *broker.App, js jetstream.JetStream) map[uint64][]s
 	if info.State.Msgs == 0 {
 		return out
 	}
-	for _, r := range read(t, app, actor.SourceMailbox, 1, int(info.State.Msgs), nil) { //nolint:gosec // few
+	for _, r := range read(t, app, actor.SourceMailbox, 1, int(info.State.Msgs), nil) {
 		for _, in := range r.Delivery.Inputs {
 			out[r.Delivery.Seq] = append(out[r.Delivery.Seq], textOf(t, in))
 		}

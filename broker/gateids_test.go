@@ -51,7 +51,7 @@ func TestADuplicateIsAnsweredWithTheFirstOnesPlace(t *testing.T) {
 	brokertest.Gather(t, app)
 	again("at the next gate")
 	count := 0
-	for _, r := range read(t, app, actor.SourceMailbox, 1, int(mailbox(t, js).State.Msgs), nil) { //nolint:gosec // few
+	for _, r := range read(t, app, actor.SourceMailbox, 1, int(mailbox(t, js).State.Msgs), nil) {
 		count += len(r.Delivery.Inputs)
 		if !r.Delivery.Dedup {
 			t.Errorf("delivery %d may be trimmed, and its ids be forgotten", r.Delivery.Seq)

@@ -55,7 +55,7 @@ func (p *packed) append(b []byte) []byte {
 		inner += 1 + protowire.SizeBytes(len(p.data))
 	}
 	b = protowire.AppendTag(b, packFieldMessage, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(inner)) //nolint:gosec // sizes aren't negative
+	b = protowire.AppendVarint(b, uint64(inner))
 	b = appendText(b, packedFieldKey, p.key)
 	b = appendText(b, packedFieldType, s.valueType)
 	b = appendText(b, packedFieldContentType, s.contentType)

@@ -88,7 +88,7 @@ func partitionOfKey(key string, partitions int) int {
 	for _, c := range []byte(key[strings.LastIndexByte(key, '.')+1:]) {
 		h = (h ^ uint32(c)) * prime
 	}
-	return int(h % uint32(partitions)) //nolint:gosec // partitions are few
+	return int(h % uint32(partitions))
 }
 
 // outsides select what the outside stored in the mailbox stream.

@@ -147,7 +147,7 @@ func parseTimerKey(key string) (actor.TimerID, bool) {
 
 func encodeTimer(t *actor.Timer) []byte {
 	b := appendUint(nil, timerFieldVersion, timerVersion)
-	b = appendUint(b, timerFieldDueAt, uint64(t.DueAt)) //nolint:gosec // a bit pattern
+	b = appendUint(b, timerFieldDueAt, uint64(t.DueAt))
 	b = appendText(b, timerFieldToken, t.Token)
 	return appendBytes(b, timerFieldEnvelope, appendEnvelope(nil, &t.Envelope))
 }
@@ -162,7 +162,7 @@ func decodeTimer(data []byte) (actor.Timer, error) {
 		case timerFieldVersion:
 			version = f.uint
 		case timerFieldDueAt:
-			t.DueAt = int64(f.uint) //nolint:gosec // a bit pattern
+			t.DueAt = int64(f.uint)
 		case timerFieldToken:
 			t.Token = string(f.bytes)
 		case timerFieldEnvelope:

@@ -119,7 +119,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(text, 10, 63); err == nil {
 		wait = maxRetryAfter
 		if seconds < uint64(maxRetryAfter/time.Second) {
-			wait = time.Duration(seconds) * time.Second //nolint:gosec // just bounded
+			wait = time.Duration(seconds) * time.Second
 		}
 	} else if date, err := http.ParseTime(text); err == nil {
 		wait = date.Sub(now)

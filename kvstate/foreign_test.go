@@ -248,7 +248,7 @@ func TestListGoesThroughATypeInPages(t *testing.T) {
 	s := store.Partition(0)
 	ids := []string{"a", "b", "c.1", "d", "e"}
 	for i, id := range ids {
-		write(t, s, id, count(uint64(i+1)), 0) //nolint:gosec // small
+		write(t, s, id, count(uint64(i+1)), 0)
 	}
 	removed := count(9)
 	removed.State = nil

@@ -65,7 +65,7 @@ func sendsInOrder(t *testing.T, open func(int) actor.Ports) {
 	t.Helper()
 	o := open(1).Outbox
 	results := AwaitAll(t, 500, func(i int, done func(actor.WriteResult)) {
-		o.Publish(outbound(i%4, uint64(i+1)), done) //nolint:gosec // small
+		o.Publish(outbound(i%4, uint64(i+1)), done)
 	})
 	last := uint64(0)
 	for i, r := range results {
@@ -94,7 +94,7 @@ func trimOwn(t *testing.T, open func(int) actor.Ports) {
 	o := open(1).Outbox
 	var seqs []uint64
 	for i, to := range []int{0, 2, 0, 2, 0} {
-		seqs = append(seqs, publish(t, o, outbound(to, uint64(i+1)))) //nolint:gosec // small
+		seqs = append(seqs, publish(t, o, outbound(to, uint64(i+1))))
 	}
 	if err := open(2).Inbox.Trim(t.Context(), actor.SourceMailbox, seqs[3]); err != nil {
 		t.Fatalf("Trim = %v", err)

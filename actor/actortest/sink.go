@@ -115,7 +115,7 @@ func scanFinds(t *testing.T, open func(int) actor.Sink, message func(actor.SinkI
 	var want []actor.SinkID
 	var seqs []uint64
 	for i := range 10 {
-		id := sinkID(1, uint64(100+i), i) //nolint:gosec // small
+		id := sinkID(1, uint64(100+i), i)
 		r := Await(t, func(done func(actor.WriteResult)) { one.Publish(message(id), mark1, done) })
 		want, seqs = append(want, id), append(seqs, wantStored(t, "Publish", r))
 		r = Await(t, func(done func(actor.WriteResult)) { two.Publish(message(sinkID(2, 1, i)), mark2, done) })

@@ -112,11 +112,11 @@ func alikeAddresses(t *testing.T, s actor.StateStore) {
 	t.Helper()
 	ids := []string{"a", "A", "a.", "a ", "a=", "a=2E", "*", ">", "ä"}
 	for i, id := range ids {
-		wantStored(t, "Write", write(t, s, id, stateOf(uint64(i+1), textState(id)), 0)) //nolint:gosec // small
+		wantStored(t, "Write", write(t, s, id, stateOf(uint64(i+1), textState(id)), 0))
 	}
 	for i, id := range ids {
 		loaded := load(t, s, id)
-		if loaded.Record == nil || loaded.Record.Commit != uint64(i+1) { //nolint:gosec // small
+		if loaded.Record == nil || loaded.Record.Commit != uint64(i+1) {
 			t.Errorf("Load(%q) = %+v, want commit %d", id, loaded.Record, i+1)
 		}
 	}

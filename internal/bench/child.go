@@ -86,7 +86,7 @@ func startChild(ctx context.Context, p Program, name string, cfg any) (*child, e
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	c := &child{name: name, command: exec.CommandContext(ctx, p.Path, name, string(argument)), stderr: &strings.Builder{}} //nolint:gosec // this program
+	c := &child{name: name, command: exec.CommandContext(ctx, p.Path, name, string(argument)), stderr: &strings.Builder{}}
 	if p.Name != "" {
 		c.command.Args[0] = p.Name
 	}

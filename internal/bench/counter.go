@@ -101,7 +101,7 @@ func parseRecord(data []byte) (r record, err error) {
 	if err != nil {
 		return r, fmt.Errorf("record %.40q: key: %w", data, err)
 	}
-	r.key = int(k) //nolint:gosec // checked by whoever uses it as an index
+	r.key = int(k)
 	if r.count, err = digits(count); err != nil {
 		return r, fmt.Errorf("record %.40q: count: %w", data, err)
 	}

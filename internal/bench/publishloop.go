@@ -50,7 +50,7 @@ func (p *publishLoop) run(ctx context.Context) (n uint64, took time.Duration, er
 		if _, err := js.PublishAsync(scratchSubject, payload, jetstream.WithStallWait(time.Minute)); err != nil {
 			return 0, 0, fmt.Errorf("publish: %w", err)
 		}
-		n += uint64(p.gathered) //nolint:gosec // positive
+		n += uint64(p.gathered)
 	}
 	select {
 	case <-js.PublishAsyncComplete():

@@ -94,8 +94,8 @@ func (r *Result) Bounded() error {
 		of   func(Sample) int64
 	}{
 		{"memory", func(s Sample) int64 { return s.RSS }},
-		{"journal", func(s Sample) int64 { return int64(s.Journal) }},                         //nolint:gosec // never so large
-		{"disk", func(s Sample) int64 { return s.Disk - int64(s.Mailbox) - int64(s.Egress) }}, //nolint:gosec // never so large
+		{"journal", func(s Sample) int64 { return int64(s.Journal) }},
+		{"disk", func(s Sample) int64 { return s.Disk - int64(s.Mailbox) - int64(s.Egress) }},
 	} {
 		half := len(r.Samples) / 2
 		before, after := most(r.Samples[:half], q.of), most(r.Samples[half:], q.of)

@@ -87,7 +87,7 @@ func (r *Result) countSyncs(before, after snapshot, stored uint64) {
 	case after.syncsKnown:
 		r.Fsyncs, r.FsyncsFrom = after.syncs-before.syncs, "counted"
 	case r.Sync == syncAlways:
-		r.Fsyncs, r.FsyncsFrom = int64(stored), "estimated: one for each stored message" //nolint:gosec // never so many
+		r.Fsyncs, r.FsyncsFrom = int64(stored), "estimated: one for each stored message"
 	default:
 		r.Fsyncs, r.FsyncsFrom = -1, "not counted"
 	}

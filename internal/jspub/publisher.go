@@ -158,7 +158,7 @@ func (p *Publisher) drop() {
 		n++
 	}
 	p.calls = p.calls[n:]
-	p.base += uint64(n) //nolint:gosec // n is not negative
+	p.base += uint64(n)
 }
 
 func (p *Publisher) onAck(m *nats.Msg) {

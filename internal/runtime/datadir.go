@@ -37,7 +37,7 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
 	name := filepath.Join(path, lockFile)
-	lock, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640) //nolint:gosec // the operator chose the path
+	lock, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
 	}
@@ -78,7 +78,7 @@ func (d *dataDir) writeHolder() error {
 }
 
 func readHolder(name string) string {
-	text, err := os.ReadFile(name) //nolint:gosec // the operator chose the path
+	text, err := os.ReadFile(name)
 	if err != nil || len(text) == 0 {
 		return "unknown"
 	}
@@ -88,7 +88,7 @@ func readHolder(name string) string {
 // checkFormat refuses directories that a newer version wrote.
 func (d *dataDir) checkFormat() error {
 	name := filepath.Join(d.path, formatFile)
-	text, err := os.ReadFile(name) //nolint:gosec // the operator chose the path
+	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(d.natsDir()); err == nil {
 			return fmt.Errorf("data directory %s has data but no file %s; it was not written by jetfn, or the file was removed", d.path, formatFile)

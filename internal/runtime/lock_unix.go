@@ -15,7 +15,7 @@ var errLocked = errors.New("locked")
 
 // lockExclusively takes the kernel's lock on f, which ends with the process.
 func lockExclusively(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // a file descriptor fits
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return errLocked
 	}

@@ -69,7 +69,7 @@ func (m *meters) watchPartitions(stats func() map[int]actor.Stats) error {
 			failed = err
 			return
 		}
-		columns = append(columns, column{c, func(s actor.Stats) int64 { return int64(value(s)) }}) //nolint:gosec // counts stay far below
+		columns = append(columns, column{c, func(s actor.Stats) int64 { return int64(value(s)) }})
 		instruments = append(instruments, c)
 	}
 	gauge := func(name, what string, value func(actor.Stats) int64) {
@@ -81,7 +81,7 @@ func (m *meters) watchPartitions(stats func() map[int]actor.Stats) error {
 		columns = append(columns, column{g, value})
 		instruments = append(instruments, g)
 	}
-	gauge("epoch", "Times the partition was opened.", func(s actor.Stats) int64 { return int64(s.Epoch) }) //nolint:gosec // far below
+	gauge("epoch", "Times the partition was opened.", func(s actor.Stats) int64 { return int64(s.Epoch) })
 	counter("commits", "Commits appended to the journal.", func(s actor.Stats) uint64 { return s.Commits })
 	counter("accepted", "Messages accepted.", func(s actor.Stats) uint64 { return s.Accepted })
 	counter("invocations", "Calls of functions that were committed.", func(s actor.Stats) uint64 { return s.Invocations })
@@ -136,8 +136,8 @@ func (m *meters) watchEndpoints(c *catalog) error {
 	_, err = m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for name, s := range c.connections() {
 			label := metric.WithAttributes(attribute.String("endpoint", name))
-			o.ObserveInt64(opened, int64(s.ConnectionsOpened), label) //nolint:gosec // far below
-			o.ObserveInt64(reused, int64(s.ConnectionsReused), label) //nolint:gosec // far below
+			o.ObserveInt64(opened, int64(s.ConnectionsOpened), label)
+			o.ObserveInt64(reused, int64(s.ConnectionsReused), label)
 		}
 		return nil
 	}, opened, reused)

@@ -111,7 +111,7 @@ func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
 
 // MakePlan derives a plan from a seed.
 func MakePlan(seed uint64) *Plan {
-	r := rand.New(rand.NewPCG(seed, 0x6a657466)) //nolint:gosec // a simulation
+	r := rand.New(rand.NewPCG(seed, 0x6a657466))
 	p := &Plan{Seed: seed, Knobs: makeKnobs(r)}
 	k := &p.Knobs
 	switch r.IntN(8) {

@@ -35,7 +35,7 @@ func (t *Tally) add(r *Result) {
 func Search(ctx context.Context, start uint64, n, threads, stop int, each func(*Result, *Tally)) *Tally {
 	var mu sync.Mutex
 	tally := &Tally{Hits: map[Fault]int{}}
-	next, end := start, start+uint64(n) //nolint:gosec // not negative
+	next, end := start, start+uint64(n)
 	take := func() (uint64, bool) {
 		mu.Lock()
 		defer mu.Unlock()

@@ -62,7 +62,7 @@ type Result struct {
 // only if wanted.
 func Run(ctx context.Context, plan *Plan, mask *Mask, timeline bool) *Result {
 	w := &World{
-		ctx: ctx, plan: plan, mask: mask, rnd: rand.New(rand.NewPCG(plan.Seed, 0x73696d)), memory: actortest.NewMemory(), //nolint:gosec // a simulation
+		ctx: ctx, plan: plan, mask: mask, rnd: rand.New(rand.NewPCG(plan.Seed, 0x73696d)), memory: actortest.NewMemory(),
 		full: map[string]int64{}, kvCommit: map[actor.Address]uint64{}, logger: zerolog.Nop(), hits: map[Fault]int{},
 	}
 	if timeline {
@@ -129,7 +129,7 @@ func (w *World) explainUnrest() {
 func (w *World) result() *Result {
 	r := &Result{Seed: w.plan.Seed, Failures: w.failures, Hits: w.hits, Steps: w.steps, Calls: len(w.functions.calls), Owners: w.born}
 	for _, g := range w.ghosts {
-		r.Commits += int(g.commit) //nolint:gosec // small
+		r.Commits += int(g.commit)
 	}
 	if w.timeline != nil {
 		r.Timeline = *w.timeline

@@ -72,7 +72,7 @@ func parse(m proto.Message, text string) (err error) {
 	case *sdktypes.IntWrapper:
 		var v int64
 		v, err = strconv.ParseInt(text, 10, 32)
-		m.Value = int32(v) //nolint:gosec // ParseInt keeps to 32 bits
+		m.Value = int32(v)
 	case *sdktypes.LongWrapper:
 		m.Value, err = strconv.ParseInt(text, 10, 64)
 	case *sdktypes.FloatWrapper:

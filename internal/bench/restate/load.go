@@ -108,7 +108,7 @@ func (l *load) result(seconds float64) (*result, error) {
 	}
 	for key, seen := range l.counts {
 		for n := range len(seen) {
-			if !seen[uint64(n)+1] { //nolint:gosec // not negative
+			if !seen[uint64(n)+1] {
 				return nil, fmt.Errorf("key %d was called %d times, but no answer counts %d", key, len(seen), n+1)
 			}
 		}

@@ -100,12 +100,12 @@ func run(ctx context.Context, o options, progress io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.page, err)
 	}
-	return os.WriteFile(o.page, []byte(page), 0o644) //nolint:gosec // a page is for all
+	return os.WriteFile(o.page, []byte(page), 0o644)
 }
 
 func measure(ctx context.Context, o options, l load, progress io.Writer) (r bench.Result, err error) {
 	args := append([]string{"bench", "-o", "json", "--duration", o.duration.String(), "--limit-time", o.limit.String()}, l.args...)
-	command := exec.CommandContext(ctx, o.jetfn, args...) //nolint:gosec // as told
+	command := exec.CommandContext(ctx, o.jetfn, args...)
 	var out bytes.Buffer
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.Stdout, command.Stderr = &out, progress

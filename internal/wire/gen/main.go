@@ -105,7 +105,7 @@ func write(outDir string, f *pluginpb.CodeGeneratorResponse_File) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("make folder of %s: %w", name, err)
 	}
-	if err := os.WriteFile(name, []byte(f.GetContent()), 0o644); err != nil { //nolint:gosec // generated source
+	if err := os.WriteFile(name, []byte(f.GetContent()), 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
