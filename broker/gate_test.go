@@ -122,7 +122,7 @@ func TestMessagesThatComeTogetherAreStoredTogetherInOrder(t *testing.T) {
 	for p := range publishers {
 		all.Go(func() {
 			for i := range each {
-				ack, err := js.PublishMsgAsync(outsideMessage(fmt.Sprintf("id%d", i%7), fmt.Sprintf("%d %d", p, i)))
+				ack, err := js.PublishMsgAsync(outsideMessage(fmt.Sprintf("id%d", i%7), fmt.Sprintf("%d %d", p, i)), jetstream.WithStallWait(time.Minute))
 				if err != nil {
 					t.Errorf("publish: %v", err)
 					return
