@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/rs/zerolog"
 )
@@ -33,6 +32,7 @@ type APIConfig struct {
 type api struct {
 	APIConfig
 
+	table []route
 	guard *guard
 }
 
@@ -41,68 +41,24 @@ func NewAPI(cfg APIConfig) http.Handler {
 	if cfg.MaxBodyBytes == 0 {
 		cfg.MaxBodyBytes = defaultMaxBodyBytes
 	}
-	return &api{APIConfig: cfg, guard: newGuard(cfg.Hosts, false)}
+	a := &api{APIConfig: cfg, guard: newGuard(cfg.Hosts, false)}
+	a.table = a.routes()
+	return a
 }
 
 // ServeHTTP answers one request.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	segments := rawSegments(r)
-	top := strings.Join(segments, "/")
-	switch top { // these tell nothing and change nothing, and probes call them by any name
-	case "healthz":
-		a.only(w, r, http.MethodGet, serveHealth)
-		return
-	case "readyz":
-		a.only(w, r, http.MethodGet, a.serveReady)
-		return
+	rt, raw, p := a.find(r)
+	if rt == nil || !rt.probe {
+		if refused := a.guard.refuse(r); refused != nil {
+			p = refused
+		}
 	}
-	if p := a.guard.refuse(r); p != nil {
+	if p != nil {
 		p.write(w, r)
 		return
 	}
-	switch {
-	case top == "":
-		a.only(w, r, http.MethodGet, a.serveIndex)
-	case top == "metrics" && a.Metrics != nil:
-		a.only(w, r, http.MethodGet, a.Metrics.ServeHTTP)
-	case segments[0] == "v1" && len(segments) > 1:
-		a.serveV1(w, r, segments[1], segments[2:])
-	default:
-		a.serveNothing(w, r)
-	}
-}
-
-func (a *api) serveV1(w http.ResponseWriter, r *http.Request, collection string, rest []string) {
-	switch {
-	case collection == "send":
-		a.only(w, r, http.MethodPost, func(w http.ResponseWriter, r *http.Request) { a.serveSend(w, r, rest) })
-	case collection == "state" && len(rest) == 2:
-		a.only(w, r, http.MethodGet, func(w http.ResponseWriter, r *http.Request) { a.serveStates(w, r, rest) })
-	case collection == "state":
-		a.only(w, r, http.MethodGet, func(w http.ResponseWriter, r *http.Request) { a.serveState(w, r, rest) })
-	case collection == "functions" && len(rest) == 0:
-		a.only(w, r, http.MethodGet, a.serveFunctions)
-	default:
-		a.serveNothing(w, r)
-	}
-}
-
-// only serves one method, and HEAD where GET is served.
-func (*api) only(w http.ResponseWriter, r *http.Request, method string, serve http.HandlerFunc) {
-	if r.Method == method || r.Method == http.MethodHead && method == http.MethodGet {
-		serve(w, r)
-		return
-	}
-	allow := method
-	if method == http.MethodGet {
-		allow = "GET, HEAD"
-	}
-	w.Header().Set("Allow", allow)
-	problem(badMethod, fmt.Sprintf("%s is not allowed here, use %s", r.Method, allow)).write(w, r)
-}
-
-func (*api) serveNothing(w http.ResponseWriter, r *http.Request) {
-	problem(notFound, fmt.Sprintf("there is nothing at %q; GET / lists what is there", r.URL.Path)).write(w, r)
+	rt.serve(w, r, raw)
 }
 
 func serveHealth(w http.ResponseWriter, _ *http.Request) {

@@ -23,6 +23,8 @@ type Problem struct {
 	TraceID string `json:"traceId"`
 	// Accepted is false when the request surely had no effect.
 	Accepted bool `json:"accepted"`
+
+	allow string // the methods to use instead; empty: the method is right
 }
 
 const problemPrefix = "urn:jetfn:problem:"
@@ -123,6 +125,9 @@ func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
 	p.TraceID = traceID(r)
 	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
+	}
+	if p.allow != "" {
+		w.Header().Set("Allow", p.allow)
 	}
 	writeJSON(w, p.Status, "application/problem+json", p)
 }
