@@ -34,7 +34,7 @@ func (l *loader) endpoint(spec *object, pos Pos) {
 			l.checkURL(n, e.URLTemplate)
 		}
 	}
-	l.protocol(spec)
+	l.protocol(spec, &e)
 	e.Failure = l.failure(spec, e.Transport.Call)
 	l.module.Endpoints = append(l.module.Endpoints, e)
 }
@@ -57,26 +57,55 @@ func (l *loader) checkURL(n *yaml.Node, template string) {
 			l.errorf(n, key, "such as http://localhost:8000/statefun", "%q names no host", template)
 		}
 	case "http+unix", "https+unix":
-		l.errorf(n, key, "use http or https", "functions at Unix sockets are not supported yet")
+		if !strings.HasSuffix(u.Path, ".sock") && !strings.Contains(u.Path, ".sock/") {
+			l.errorf(n, key, "such as http+unix:///run/fn.sock/statefun", "%q names no socket: a path that ends in .sock", template)
+		}
 	default:
 		l.errorf(n, key, "such as http://localhost:8000/statefun", "%q must begin with http:// or https://", template)
 	}
 }
 
-func (l *loader) protocol(spec *object) {
+func (l *loader) protocol(spec *object, e *Endpoint) {
 	if n := spec.value("protocol"); n != nil {
 		switch p := l.text(n, "spec.protocol"); p {
 		case "", "v3":
 		case "v2":
-			l.errorf(n, "spec.protocol", "use functions of an SDK of StateFun 3.0 or later", "protocol v2 is not supported yet")
+			e.Protocol = ProtocolV2
 		default:
-			l.errorf(n, "spec.protocol", "", "must be v3, is %q", p)
+			l.errorf(n, "spec.protocol", "", "must be v3 or v2, is %q", p)
 		}
 	}
-	if n := spec.value("states"); n != nil {
-		l.errorf(n, "spec.states", "functions of protocol v3 declare their states themselves; remove the key",
-			"states belong to protocol v2, which is not supported yet")
+	n := spec.value("states")
+	if n != nil && e.Protocol == ProtocolV3 {
+		l.errorf(n, "spec.states", "functions of protocol v3 declare their states themselves; remove the key, or say protocol: v2",
+			"states belong to protocol v2")
 	}
+	for i, item := range spec.list("states") {
+		l.state(spec, item, fmt.Sprintf("spec.states[%d]", i), e)
+	}
+}
+
+func (l *loader) state(spec *object, item *yaml.Node, path string, e *Endpoint) {
+	o, ok := l.object(item, path, spec.lenient)
+	if !ok {
+		return
+	}
+	defer o.done()
+	s := State{Name: o.text("name")}
+	if n := o.require("name"); n != nil && slices.ContainsFunc(e.States, func(x State) bool { return x.Name == s.Name }) {
+		l.errorf(n, path+".name", "", "state %q is declared twice", s.Name)
+	}
+	s.ExpireAfter = l.positive(o, "expireAfter", 0)
+	if n := o.value("expireMode"); n != nil {
+		switch mode := l.text(n, path+".expireMode"); mode {
+		case "", "after-invoke":
+		case "after-write":
+			s.ExpireMode = ExpireAfterWrite
+		default:
+			l.errorf(n, path+".expireMode", "", "must be after-invoke or after-write, is %q", mode)
+		}
+	}
+	e.States = append(e.States, s)
 }
 
 func (l *loader) failure(spec *object, call time.Duration) Failure {
@@ -102,10 +131,12 @@ func (l *loader) failure(spec *object, call time.Duration) Failure {
 	if n := o.value("then"); n != nil {
 		switch then := l.text(n, "spec.failure.then"); then {
 		case "", "deadLetter":
-		case "pauseAddress", "pauseFunction":
-			l.errorf(n, "spec.failure.then", "use deadLetter, the default", "%s is not supported yet", then)
+		case "pauseAddress":
+			f.Then = ThenPauseAddress
+		case "pauseFunction":
+			f.Then = ThenPauseFunction
 		default:
-			l.errorf(n, "spec.failure.then", "", "must be deadLetter, is %q", then)
+			l.errorf(n, "spec.failure.then", "", "must be deadLetter, pauseAddress or pauseFunction, is %q", then)
 		}
 	}
 	return f

@@ -135,6 +135,32 @@ func TestTimeoutsOverrideTheFlatKeysOfTheAsyncTransport(t *testing.T) {
 	}
 }
 
+func TestProtocolStatesCertificatesAndPausesAreHandedOver(t *testing.T) {
+	t.Parallel()
+	m, found := module.Parse([]module.Source{{Name: "conf/m.yaml", Data: []byte(endpoint(`  protocol: v2
+  states: [{name: a}, {name: b, expireAfter: 1h}, {name: c, expireAfter: 1 s, expireMode: after-write}]
+  transport: {trust_cacerts: "classpath:ca.pem", client_cert: "file:///etc/c.pem", client_key: keys/k.pem, client_key_password: /run/p}
+  failure: {then: pauseAddress}
+`))}}, module.Options{Strict: true})
+	if len(found) > 0 {
+		t.Fatalf("Parse reported\n%v", found)
+	}
+	e := m.Endpoints[0]
+	states := []module.State{
+		{Name: "a"}, {Name: "b", ExpireAfter: time.Hour}, {Name: "c", ExpireAfter: time.Second, ExpireMode: module.ExpireAfterWrite},
+	}
+	if diff := cmp.Diff(states, e.States); diff != "" || e.Protocol != module.ProtocolV2 {
+		t.Errorf("protocol %s, states (-want +got):\n%s", e.Protocol, diff)
+	}
+	tls := module.TLS{TrustCACerts: "conf/ca.pem", ClientCert: "/etc/c.pem", ClientKey: "conf/keys/k.pem", ClientKeyPassword: "/run/p"}
+	if diff := cmp.Diff(tls, e.Transport.TLS); diff != "" {
+		t.Errorf("certificates (-want +got):\n%s", diff)
+	}
+	if e.Failure.Then != module.ThenPauseAddress {
+		t.Errorf("then = %d, want pauseAddress", e.Failure.Then)
+	}
+}
+
 func TestProblemsNameTheirPlaceAndTheRemedy(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -156,15 +182,16 @@ func TestProblemsNameTheirPlaceAndTheRemedy(t *testing.T) {
 		"no slash":          {strings.Replace(endpoint(""), "a/b", "ab", 1), `m.yaml:3:14: error: spec.functions: type name "ab" is not of the form namespace/name`},
 		"bad url":           {strings.Replace(endpoint(""), "http://h", "ftp://h", 1), `spec.urlPathTemplate: "ftp://h/" must begin with http://`},
 		"no host":           {strings.Replace(endpoint(""), "http://h", "http:", 1), `spec.urlPathTemplate: "http:/" names no host`},
-		"unix":              {strings.Replace(endpoint(""), "http://h", "http+unix:///a.sock", 1), "functions at Unix sockets are not supported yet (use http or https)"},
 		"other placeholder": {strings.Replace(endpoint(""), "http://h/", "\"http://h/{function.id}\"", 1), "error: spec.urlPathTemplate: {function.id} is no placeholder, the only one is {function.name}"},
 		"duration":          {endpoint("  transport: {call: PT5S}\n"), `m.yaml:5:21: error: spec.transport.call: "PT5S" is no duration`},
 		"zero call":         {endpoint("  transport: {call: 0}\n"), "m.yaml:5:21: error: spec.transport.call: must be longer than zero"},
 		"read above call":   {endpoint("  transport: {type: io.statefun.transports.v1/okhttp, timeouts: {call: 1s, read: 2s}}\n"), "spec.transport.timeouts.read: must not be longer than call, which is 1s"},
 		"unknown transport": {endpoint("  transport: {type: netty, call: 1s}\n"), `m.yaml:5:21: error: spec.transport.type: unknown transport "netty" (use io.statefun.transports.v1/async or`},
-		"certificates":      {endpoint("  transport: {client_cert: a.pem}\n"), "m.yaml:5:28: error: spec.transport.client_cert: certificates of its own are not supported yet"},
-		"protocol v2":       {endpoint("  protocol: v2\n"), "m.yaml:5:13: error: spec.protocol: protocol v2 is not supported yet"},
-		"pause":             {endpoint("  failure: {then: pauseAddress}\n"), "m.yaml:5:19: error: spec.failure.then: pauseAddress is not supported yet (use deadLetter, the default)"},
+		"unix":              {strings.Replace(endpoint(""), "http://h", "http+unix:///a", 1), `"http+unix:///a/" names no socket`},
+		"half a pair":       {endpoint("  transport: {client_cert: a.pem}\n"), "m.yaml:5:14: error: spec.transport: client_cert and client_key go together"},
+		"states of v3":      {endpoint("  states: [{name: a}]\n"), "m.yaml:5:11: error: spec.states: states belong to protocol v2"},
+		"state twice":       {endpoint("  protocol: v2\n  states: [{name: a}, {name: a}]\n"), `m.yaml:6:30: error: spec.states[1].name: state "a" is declared twice`},
+		"expire mode":       {endpoint("  protocol: v2\n  states: [{name: a, expireMode: soon}]\n"), `must be after-invoke or after-write, is "soon"`},
 		"status":            {endpoint("  failure: {final: [200]}\n"), "spec.failure.final[0]: must be a whole number from 300 to 599, is 200"},
 		"undefined":         {endpoint("  maxNumBatchRequests: ${NOPE}\n"), "m.yaml:5:24: error: spec.maxNumBatchRequests: variable NOPE is not defined; set it, or give a default as in ${NOPE:-value}"},
 		"open variable":     {endpoint("  protocol: ${NOPE\n"), "spec.protocol: a ${ without its }"},

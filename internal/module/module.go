@@ -74,9 +74,46 @@ type Endpoint struct {
 	MaxBatch    int    // messages per call; zero or less means no limit
 	// MaxConcurrent caps the calls in flight per URL; zero means no cap.
 	MaxConcurrent int
+	Protocol      Protocol
+	States        []State // of protocol v2 only: functions of v3 declare theirs themselves
 	Transport     Transport
 	Failure       Failure
 }
+
+// Protocol is the version of the remote function protocol that an endpoint
+// speaks.
+type Protocol uint8
+
+const (
+	// ProtocolV3 is that of StateFun 3.0 and later, the default.
+	ProtocolV3 Protocol = iota
+	// ProtocolV2 is that of StateFun 2.0 to 2.2.
+	ProtocolV2
+)
+
+func (p Protocol) String() string {
+	if p == ProtocolV2 {
+		return "v2"
+	}
+	return "v3"
+}
+
+// State is a state that the module declares for a function of protocol v2.
+type State struct {
+	Name        string
+	ExpireAfter time.Duration // zero: it never expires
+	ExpireMode  ExpireMode
+}
+
+// ExpireMode says from what on ExpireAfter counts.
+type ExpireMode uint8
+
+const (
+	// ExpireAfterInvoke counts from the last call of the address, the default.
+	ExpireAfterInvoke ExpireMode = iota
+	// ExpireAfterWrite counts from the last write of the value.
+	ExpireAfterWrite
+)
 
 // Transport says how an endpoint is called.
 type Transport struct {
@@ -88,6 +125,17 @@ type Transport struct {
 	PoolSize int
 	PoolTTL  time.Duration // zero: connections aren't kept
 	MaxBytes int           // of a request or a reply
+	TLS      TLS
+}
+
+// TLS says what an endpoint's certificates are checked by, and what the
+// worker shows of itself. Its fields are paths of files, those that the
+// module gives relative to itself made complete; empty means none.
+type TLS struct {
+	TrustCACerts      string // PEM; empty: the system's
+	ClientCert        string // PEM
+	ClientKey         string // PEM, PKCS #8
+	ClientKeyPassword string // the file that holds it
 }
 
 // Failure says how long a failing call is retried before its messages become
@@ -98,7 +146,20 @@ type Failure struct {
 	BackoffMin time.Duration // zero: the default
 	BackoffMax time.Duration // zero: the default
 	Final      []int         // HTTP statuses that aren't retried
+	Then       Then
 }
+
+// Then is what follows when a call has failed for good.
+type Then uint8
+
+const (
+	// ThenDeadLetter makes its messages dead letters, the default.
+	ThenDeadLetter Then = iota
+	// ThenPauseAddress keeps them, and calls the address no more.
+	ThenPauseAddress
+	// ThenPauseFunction keeps them, and calls the function no more.
+	ThenPauseFunction
+)
 
 // Ingress is a document of kind io.jetfn.nats.v1/ingress.
 type Ingress struct {

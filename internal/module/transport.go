@@ -2,6 +2,8 @@ package module
 
 import (
 	"math"
+	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -48,12 +50,43 @@ func (l *loader) async(o *object) Transport {
 		t.Connect = l.positive(limits, "connect", 10*time.Second)
 		limits.done()
 	}
-	for _, key := range []string{"trust_cacerts", "client_cert", "client_key", "client_key_password"} {
-		if n := o.value(key); n != nil {
-			l.errorf(n, join(o.path, key), "remove it; the system's trust store is used", "certificates of its own are not supported yet for an endpoint")
-		}
+	t.TLS = l.tls(o)
+	return t
+}
+
+// tls reads the keys of certificates.
+func (l *loader) tls(o *object) TLS {
+	var t TLS
+	for key, path := range map[string]*string{
+		"trust_cacerts": &t.TrustCACerts, "client_cert": &t.ClientCert,
+		"client_key": &t.ClientKey, "client_key_password": &t.ClientKeyPassword,
+	} {
+		*path = l.resource(o.text(key))
+	}
+	if cert, key := o.value("client_cert"), o.value("client_key"); (cert == nil) != (key == nil) {
+		l.errorf(o.node, o.path, "", "client_cert and client_key go together, one of them is missing")
 	}
 	return t
+}
+
+// resource is the path of the file that a module names: as a path, a file:
+// URL, or with classpath:, which is where the module is.
+func (l *loader) resource(name string) string {
+	if name == "" {
+		return ""
+	}
+	if rest, ok := strings.CutPrefix(name, "file:"); ok {
+		name = rest
+		if strings.HasPrefix(name, "///") {
+			name = name[2:]
+		}
+	} else if rest, ok := strings.CutPrefix(name, "classpath:"); ok {
+		name = strings.TrimLeft(rest, "/")
+	}
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(l.file), name)
 }
 
 func (l *loader) okhttp(o *object) Transport {

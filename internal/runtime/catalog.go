@@ -56,6 +56,10 @@ func newCatalog(m *module.Module, embedded map[actor.TypeName]actor.FunctionSpec
 	}
 	var problems []error
 	for _, spec := range m.Endpoints {
+		if err := unsupported(spec); err != nil {
+			problems = append(problems, err)
+			continue
+		}
 		endpoint, err := gateway.NewEndpoint(gateway.EndpointConfig{
 			URLTemplate:   spec.URLTemplate,
 			Transport:     transport(spec.Transport),
@@ -79,6 +83,19 @@ func newCatalog(m *module.Module, embedded map[actor.TypeName]actor.FunctionSpec
 		return nil, errors.Join(problems...)
 	}
 	return c, nil
+}
+
+// unsupported refuses what a module may say and nothing here does yet.
+func unsupported(e module.Endpoint) error {
+	switch {
+	case e.Protocol != module.ProtocolV3:
+		return fmt.Errorf("%s: endpoint of %s: protocol %s is not supported yet", e.Pos, e.Functions, e.Protocol)
+	case e.Transport.TLS != (module.TLS{}):
+		return fmt.Errorf("%s: endpoint of %s: certificates of its own are not supported yet", e.Pos, e.Functions)
+	case e.Failure.Then != module.ThenDeadLetter:
+		return fmt.Errorf("%s: endpoint of %s: pausing after a failure is not supported yet, use then: deadLetter", e.Pos, e.Functions)
+	}
+	return nil
 }
 
 func transport(t module.Transport) gateway.Transport {

@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -59,5 +60,21 @@ func TestTheSmallestLimitOfAURLHolds(t *testing.T) {
 	eventually(t, "all calls are made", func() bool { return calls.Load() == 20 })
 	if got := most.Load(); got != 1 {
 		t.Errorf("%d calls at once, want 1", got)
+	}
+}
+
+func TestWhatAModuleSaysAndNothingDoesIsRefusedAtItsPlace(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]string{
+		"protocol: v2":                        "test.yaml:2:1: endpoint of a/b: protocol v2 is not supported yet",
+		"transport: {trust_cacerts: /ca.pem}": "certificates of its own are not supported yet",
+		"failure: {then: pauseAddress}":       "pausing after a failure is not supported yet",
+		"failure: {then: pauseFunction}":      "pausing after a failure is not supported yet",
+	} {
+		m := parse(t, strings.Replace(endpoint("a/b", "http://localhost/"), "spec: {", "spec: {"+key+", ", 1))
+		err := runtime.Run(t.Context(), runtime.Config{Module: m, DataDir: t.TempDir()})
+		if !errors.Is(err, runtime.ErrUsage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Run with %s = %v, want ErrUsage with %q", key, err, want)
+		}
 	}
 }
