@@ -143,6 +143,9 @@ func (p *Partition) granted(a Address) {
 	b := &Batch{Target: a, State: act.state.current.alive(p.now), Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch))}
 	for i, q := range act.batch {
 		b.Envelopes[i] = *q.envelope
+		if spec.Inputs {
+			b.Inputs = append(b.Inputs, q.id)
+		}
 	}
 	p.calls++
 	p.request(invokeCall{function: spec.Function, endpoint: spec.Endpoint, batch: b, policy: spec.Policy.WithDefaults()})

@@ -1,5 +1,7 @@
 package actor
 
+import "github.com/jetfn/jetfn/internal/mutant"
+
 // applying is a durable commit some of whose effects are not in place yet.
 type applying struct {
 	number uint64
@@ -67,10 +69,21 @@ type durableCommit struct {
 	sinksAt [2]uint64
 }
 
+// reply lets a commit's replies out. Nobody waits for them: a new owner does it
+// again for every commit behind the checkpoint (PROTOCOL G1).
+func (p *Partition) reply(c *commit) {
+	for i := range c.replies {
+		p.request(sendReply{&c.replies[i]})
+	}
+}
+
 // hand gives a durable commit's effects to those who put them in place.
 func (a *applier) hand(d *durableCommit) {
 	effect := a.begin(d.number, d.seq)
 	p := a.p
+	if !d.recovered || !mutant.On("reply-not-repeated") {
+		p.reply(d.commit)
+	}
 	for i := range d.sends {
 		p.outbox.add(&d.sends[i], d.epoch, effect)
 	}

@@ -44,6 +44,9 @@ func (p *Partition) assemble() {
 			p.request(publishSend{OutboundSend{From: p.cfg.Partition, To: s.to, Number: s.number, Epoch: p.writer.epoch, Commit: number, Envelope: s.envelope}})
 		}
 	}
+	if mutant.On("reply-before-durable") {
+		p.reply(c)
+	}
 	d := durableCommit{commit: c, epoch: p.writer.epoch, number: number}
 	for i, s := range p.sinks {
 		d.sinksAt[i] = s.highest
@@ -89,13 +92,13 @@ func (p *Partition) pack(c *commit, done *completion, consumed map[Source][]inpu
 		})
 	}
 	for i := range done.sends {
-		to := done.sends[i].Target.Partition(p.cfg.Partitions)
-		c.sends = append(c.sends, numberedSend{to: to, number: p.outbox.number(to), envelope: done.sends[i]})
+		p.send(c, &done.sends[i])
 	}
 	for i := range done.egress {
 		c.egress = append(c.egress, egressEffect{source: done.target, trace: done.trace, message: done.egress[i]})
 	}
 	if done.deadLetter != nil {
+		p.tellCaller(c, done.deadLetter, len(c.deadLetters))
 		c.deadLetters = append(c.deadLetters, *done.deadLetter)
 	}
 }

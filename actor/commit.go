@@ -105,6 +105,7 @@ type commit struct {
 	timersGone  []goneTimer
 	egress      []egressEffect
 	deadLetters []DeadLetter
+	replies     []Envelope // each to a WaitingCaller
 }
 
 func (w *fieldWriter) progress(p *progress) {
@@ -265,6 +266,9 @@ func (c *commit) size() int {
 	for i := range c.timersSet {
 		n += c.timersSet[i].Envelope.Size() + 32
 	}
+	for i := range c.replies {
+		n += c.replies[i].Size() + 8
+	}
 	for i := range c.egress {
 		m := &c.egress[i].message
 		n += 96 + len(c.egress[i].source.ID) + len(c.egress[i].trace.Parent) + len(m.Key) + len(m.Value.Type) + len(m.Value.Data)
@@ -305,6 +309,9 @@ func (c *commit) encode() []byte {
 	}
 	for i := range c.deadLetters {
 		w.message(8, func(w *fieldWriter) { w.deadLetter(&c.deadLetters[i]) })
+	}
+	for i := range c.replies {
+		w.envelope(9, &c.replies[i])
 	}
 	return w.b
 }
@@ -353,6 +360,8 @@ func (c *commit) read(f *field) (err error) {
 		c.egress, err = appendRead(c.egress, f, readEgress)
 	case 8:
 		c.deadLetters, err = appendRead(c.deadLetters, f, readDeadLetter)
+	case 9:
+		c.replies, err = appendRead(c.replies, f, ParseEnvelope)
 	}
 	return err
 }

@@ -59,7 +59,11 @@ func (p *Partition) accept(act *activation, effects *Effects) error {
 	}
 	for i := range effects.Sends {
 		s := &effects.Sends[i]
-		c.sends = append(c.sends, Envelope{Target: s.Target, Caller: act.addr, Value: s.Value, Trace: c.trace})
+		e := Envelope{Target: s.Target, Caller: act.addr, Value: s.Value, Trace: c.trace}
+		if s.Caller != nil {
+			e.Caller = *s.Caller
+		}
+		c.sends = append(c.sends, e)
 	}
 	for i := range effects.Delayed {
 		p.delay(c, &effects.Delayed[i])

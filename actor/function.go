@@ -23,6 +23,9 @@ type Batch struct {
 	State     State
 	Envelopes []Envelope
 	Attempt   int // 1 for the first
+	// Inputs says what brought each of the Envelopes, if FunctionSpec.Inputs
+	// asks for it.
+	Inputs []InputID
 }
 
 // Effects is what a call asked for. Its four lists are applied in the order
@@ -38,6 +41,10 @@ type Effects struct {
 type Send struct {
 	Target Address
 	Value  Value
+	// Caller, if it isn't nil, is whom the target sees as its caller instead of
+	// the sender; a zero address stands for the outside. It is for jetfn's own
+	// functions, and no adapter of users' functions sets it.
+	Caller *Address
 }
 
 // Delayed is a message to be sent later, or the cancellation of one.
@@ -153,6 +160,7 @@ type FunctionSpec struct {
 	MaxBatch      int // messages per call; default 1000
 	MaxBatchBytes int // bytes of messages per call; default 4 MiB
 	Policy        Policy
+	Inputs        bool // fill Batch.Inputs in
 }
 
 // Catalog knows the functions.

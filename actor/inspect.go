@@ -28,6 +28,7 @@ type CommitView struct {
 	Cancelled   []TimerID
 	Egress      []EgressMessage
 	DeadLetters []DeadLetter
+	Replies     []Envelope
 }
 
 // ProgressView is how far a source is decided: the increments in a commit,
@@ -86,7 +87,7 @@ func InspectCommit(body []byte) (CommitView, error) {
 	if err != nil {
 		return CommitView{}, err
 	}
-	v := CommitView{Time: c.time, Progress: viewProgress(c.progress), TimersSet: c.timersSet, DeadLetters: c.deadLetters}
+	v := CommitView{Time: c.time, Progress: viewProgress(c.progress), TimersSet: c.timersSet, DeadLetters: c.deadLetters, Replies: c.replies}
 	for _, inv := range c.invocations {
 		out := InvocationView{Target: inv.target, Time: inv.time, Consumed: inv.consumed}
 		for _, m := range inv.mutations {

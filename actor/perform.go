@@ -68,6 +68,10 @@ func (d *performer) perform(r Request) {
 			faultpoint.Hit("between-sends")
 			d.host.Post(func(part *Partition) { part.outbox.sent(r.send.To, r.send.Number, res) })
 		})
+	case sendReply:
+		if d.ports.Replies != nil {
+			d.ports.Replies.Reply(r.reply)
+		}
 	case sinkPublish:
 		faultpoint.Hit("before-egress")
 		d.sink(r.sink).Publish(r.message, r.mark, func(res WriteResult) {

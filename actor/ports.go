@@ -79,6 +79,13 @@ type Outbox interface {
 	Publish(s OutboundSend, done func(WriteResult))
 }
 
+// Replies lets answers to callers out. Reply doesn't block; an answer that
+// nobody waits for any more is dropped, and the same one may come again.
+type Replies interface {
+	// Reply hands out e, whose target is a WaitingCaller.
+	Reply(e *Envelope)
+}
+
 // SinkID identifies a message of a sink for ever (PROTOCOL E1).
 type SinkID struct {
 	Partition int
@@ -201,4 +208,5 @@ type Ports struct {
 	State       StateStore
 	Timers      TimerStore
 	Inbox       Inbox
+	Replies     Replies // nil: nobody calls
 }

@@ -64,6 +64,9 @@ func drawCommit(t *rapid.T) *commit {
 		c.timersSet = append(c.timersSet, Timer{TimerID{1, 2, i}, rapid.Int64().Draw(t, "due"), rapid.String().Draw(t, "token"), drawEnvelope(t)})
 		c.timersGone = append(c.timersGone, goneTimer{TimerID{1, 1, i}, rapid.Bool().Draw(t, "fired")})
 	}
+	for range few.Draw(t, "replies") {
+		c.replies = append(c.replies, drawEnvelope(t))
+	}
 	for range few.Draw(t, "egress") {
 		c.egress = append(c.egress, egressEffect{drawAddress(t), Trace{Parent: "p"}, EgressMessage{TypeName{"e", "g"}, "key", "topic", Value{"t", []byte("x")}}})
 		c.deadLetters = append(c.deadLetters, DeadLetter{drawEnvelope(t), ReasonStatus, "error", 500, "http://f", 3, 4, 5})

@@ -38,6 +38,8 @@ type (
 	}
 	// publishSend is answered by sent.
 	publishSend struct{ send OutboundSend }
+	// sendReply has no answer.
+	sendReply struct{ reply *Envelope }
 	// sinkPublish is answered by sinkStored.
 	sinkPublish struct {
 		sink    sinkIndex
@@ -113,6 +115,7 @@ func (purgeJournal) isRequest() {}
 func (trimInputs) isRequest()   {}
 func (fetchInput) isRequest()   {}
 func (publishSend) isRequest()  {}
+func (sendReply) isRequest()    {}
 func (sinkPublish) isRequest()  {}
 func (sinkMark) isRequest()     {}
 func (sinkLastMark) isRequest() {}

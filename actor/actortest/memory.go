@@ -2,6 +2,7 @@ package actortest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type Memory struct {
 	letters  *memoryLog
 	states   *memoryLog
 	timers   *memoryLog
+	replies  []actor.Envelope
 	changed  chan struct{} // closed, and made again, when a source grows
 	now      func() int64
 }
@@ -49,6 +51,7 @@ func (m *Memory) Ports(p int) actor.Ports {
 		State:       &memoryState{m, p},
 		Timers:      &memoryTimers{m, p},
 		Inbox:       &memoryInbox{m, p},
+		Replies:     &memoryReplies{m},
 	}
 }
 
@@ -124,6 +127,13 @@ func (m *Memory) EvictMark(p int, egress bool) bool {
 	_, there := l.newest[itoa(p)]
 	l.purge(itoa(p), l.last+1)
 	return there
+}
+
+// Replies returns the answers to callers that were let out, in order.
+func (m *Memory) Replies() []actor.Envelope {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.replies)
 }
 
 // EgressMessages returns what is in the egress stream, in order.

@@ -221,3 +221,11 @@ func (t *memoryTimers) LoadAll(context.Context) ([]actor.Timer, error) {
 	}
 	return out, nil
 }
+
+type memoryReplies struct{ m *Memory }
+
+func (r *memoryReplies) Reply(e *actor.Envelope) {
+	r.m.mu.Lock()
+	defer r.m.mu.Unlock()
+	r.m.replies = append(r.m.replies, *e)
+}

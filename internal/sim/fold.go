@@ -41,6 +41,7 @@ func (g *ghost) fold(rec *actor.RecordView, body []byte) {
 		f.invocation(&c.Invocations[i])
 	}
 	f.progress()
+	f.replies(&fired)
 	f.sends(fired)
 	f.timers()
 	f.sinks()

@@ -36,6 +36,7 @@ type ghost struct {
 	states  map[actor.Address][]version
 	next    map[int]uint64         // numbers of sends, by target partition
 	sends   map[sendKey]sentRecord // durable ones
+	replies map[string]int         // how often each of the durable ones left
 	timers  map[actor.TimerID]actor.Timer
 	gone    map[actor.TimerID]bool // fired or cancelled
 	tokens  map[tokenKey]actor.TimerID
@@ -69,7 +70,7 @@ type tokenKey struct{ id, token string }
 func newGhost(w *World, part int) *ghost {
 	g := &ghost{
 		w: w, part: part, sources: map[actor.Source]*inputs{}, states: map[actor.Address][]version{}, next: map[int]uint64{},
-		sends: map[sendKey]sentRecord{}, timers: map[actor.TimerID]actor.Timer{}, gone: map[actor.TimerID]bool{}, tokens: map[tokenKey]actor.TimerID{},
+		sends: map[sendKey]sentRecord{}, replies: map[string]int{}, timers: map[actor.TimerID]actor.Timer{}, gone: map[actor.TimerID]bool{}, tokens: map[tokenKey]actor.TimerID{},
 	}
 	for i := range 2 {
 		g.place[i], g.found[i], g.newest[i] = map[actor.SinkID]int{}, map[actor.SinkID]bool{}, map[actor.Address]int{}

@@ -35,6 +35,8 @@ func mutants() map[string]string {
 		"purge-to-empty":          "J6: the journal's last record is purged",
 		"rebuild-after-unknown":   "J4: a record is built anew after an unknown outcome",
 		"replay-ends-early":       "R2: a replay ends before one's own Open",
+		"reply-before-durable":    "J5: replies leave before their commit is durable",
+		"reply-not-repeated":      "G1: a new owner doesn't repeat the replies of its predecessor",
 		"send-order":              "S3: any acknowledgement means delivered",
 		"sink-any-scan":           "E4: the answer to an earlier scan is taken",
 		"sink-commit-in-flight":   "E4: no second fence for a commit in flight at the first",

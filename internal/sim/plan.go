@@ -242,7 +242,7 @@ func makeMessage(r *rand.Rand, k *Knobs, window int64) Item {
 func steps() []string {
 	return []string{
 		"append", "appended", "publish", "sink-publish", "sink-stored", "mark", "marked", "state-write", "state-written",
-		"timer-put", "timer-delete", "call", "purge", "trim", "load", "scan", "replay",
+		"timer-put", "timer-delete", "reply", "call", "purge", "trim", "load", "scan", "replay",
 	}
 }
 

@@ -18,6 +18,7 @@ func portsOf(o *owner) actor.Ports {
 		State:       &state{o, inner.State},
 		Timers:      &timers{o, inner.Timers},
 		Inbox:       &inbox{o, inner.Inbox},
+		Replies:     &replies{o},
 	}
 }
 
@@ -358,4 +359,17 @@ func (i *inbox) Trim(ctx context.Context, source actor.Source, before uint64) er
 	i.o.ghost().trim(source, before)
 	i.o.later(func() { _ = i.inner.Trim(ctx, source, before) }) // the fake can't fail
 	return nil
+}
+
+// replies are answers to callers. Whether they arrive is the gateway's affair:
+// what counts is that each leaves, and when.
+type replies struct{ o *owner }
+
+// Reply is part of actor.Replies.
+func (r *replies) Reply(e *actor.Envelope) {
+	if !r.o.reached("reply") {
+		return
+	}
+	r.o.w.log(r.o, "reply", "to %s: %s", e.Target.ID, replyText(e))
+	r.o.ghost().replied(e)
 }

@@ -16,6 +16,7 @@ func (w *World) checkRest() {
 		g.checkInputs()
 		g.checkTimers()
 		g.checkSinks()
+		g.checkReplies()
 		balance += g.checkStates()
 		for key := range g.sends {
 			if in := w.ghosts[key.to].source(actor.SourceMailbox); in.numbers[g.part] < key.number {

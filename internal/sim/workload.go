@@ -150,7 +150,9 @@ func (f *functions) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, e
 		return nil, nil
 	}
 	for i := range b.Envelopes {
-		run.apply(readOp(b.Envelopes[i].Value))
+		o := readOp(b.Envelopes[i].Value)
+		run.apply(o)
+		run.answer(&b.Envelopes[i], o)
 	}
 	run.e.Mutations = append(run.e.Mutations, actor.Mutation{Name: "#" + id, Delete: true})
 	c.effects = run.e

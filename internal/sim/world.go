@@ -186,7 +186,7 @@ func (w *World) receive(it *Item, index int) {
 	d := actor.Delivery{Source: source, Time: w.now, Dedup: it.Dedup}
 	for i, o := range it.Ops {
 		o.ID = "m" + strconv.Itoa(index) + string(rune('a'+i))
-		in := actor.Input{Envelope: actor.Envelope{Target: typed(o.Type, it.To), Value: o.value()}}
+		in := actor.Input{Envelope: actor.Envelope{Target: typed(o.Type, it.To), Caller: caller(index, &o), Value: o.value()}}
 		if o.Type == typeProblem {
 			in.Problem = &actor.Problem{Reason: actor.ReasonBadAddress, Detail: "a problem"}
 		}
