@@ -24,6 +24,7 @@ type activation struct {
 	firstAt   int64         // first attempt of batch
 	startedAt int64         // the attempt in flight
 	excused   int64         // time within the budget that wasn't the function's fault
+	parkedAt  int64         // since when batch waits, barred; zero: it does not
 	calls     int           // attempts of any kind, for the function to see
 
 	suspect int // messages left of a batch that failed for good
@@ -93,6 +94,10 @@ func (p *Partition) schedule(act *activation) {
 		}
 		return
 	}
+	if p.barred(act.addr) {
+		p.park(act)
+		return
+	}
 	act.phase = actLoading
 	p.states.whenLoaded(act.state, func() { p.ready(act) })
 }
@@ -125,13 +130,14 @@ func (p *Partition) unstall() {
 func (p *Partition) granted(a Address) {
 	spec, known := p.catalog.Lookup(a.Type)
 	act := p.activations[a]
-	if act == nil || act.phase != actReady || p.draining || p.stopped() || !known {
+	if act == nil || act.phase != actReady || p.draining || p.stopped() || !known || p.barred(a) {
 		if act != nil && act.phase == actReady {
-			act.phase = actIdle
+			p.park(act)
 		}
 		p.request(giveBack{spec.Endpoint})
 		return
 	}
+	p.unpark(act)
 	if len(act.batch) == 0 {
 		p.fillBatch(act, &spec)
 	}
@@ -205,7 +211,10 @@ func (p *Partition) invoked(a Address, effects *Effects, err error) {
 	} else {
 		p.failed(act, err)
 	}
-	p.schedule(act)
+	p.editNext(a)
+	if p.activations[a] == act {
+		p.schedule(act)
+	}
 }
 
 func (p *Partition) succeeded(act *activation) {

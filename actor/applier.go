@@ -104,6 +104,9 @@ func (a *applier) hand(d *durableCommit) {
 	for i := range d.invocations {
 		p.states.commit(&d.invocations[i], d.epoch, effect, d.recovered)
 	}
+	for i := range d.invocations {
+		p.states.answerWaiting(d.invocations[i].target)
+	}
 	p.timers.commit(d.commit, effect, d.recovered)
 	a.done(effect) // its own
 }

@@ -131,12 +131,15 @@ func (p *Partition) writeCheckpoint() {
 	for i, s := range p.sinks {
 		c.sinks[i] = s.position()
 	}
-	complete := len(p.applier.queue) == 0
+	complete, covered := len(p.applier.queue) == 0, p.writer.commit
+	if !complete {
+		covered = p.applier.queue[0].number - 1
+	}
 	body := c.encode()
 	p.checkpointSize = len(body)
 	p.writer.write(kindCheckpoint, body, func(uint64) {
 		p.checkpointDue = false
-		p.stats.CheckpointAt = p.now
+		p.stats.CheckpointAt, p.stats.Covered = p.now, covered
 		if !complete {
 			p.checkpointLater()
 		}

@@ -37,6 +37,8 @@ type Partition struct {
 	sources []*intake
 
 	activations   map[Address]*activation
+	paused        map[TypeName]bool // get no calls
+	edits         map[Address][]*waitingEdit
 	stalled       []*activation
 	fetching      map[fetchKey][]*fetch
 	completed     []*completion
@@ -72,7 +74,7 @@ const (
 func NewPartition(cfg *Config, catalog Catalog) *Partition {
 	p := &Partition{
 		cfg: *cfg, catalog: catalog, rand: rand.New(rand.NewPCG(cfg.Incarnation, uint64(cfg.Partition))),
-		activations: map[Address]*activation{}, fetching: map[fetchKey][]*fetch{},
+		activations: map[Address]*activation{}, fetching: map[fetchKey][]*fetch{}, edits: map[Address][]*waitingEdit{},
 	}
 	p.writer = &journalWriter{p: p, max: cfg.MaxRecord}
 	p.applier = &applier{p: p}

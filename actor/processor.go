@@ -270,42 +270,6 @@ func (p *Processor) Deliver(ctx context.Context, d Delivery) error {
 	}
 }
 
-// StateView is the state of an address after all its durable commits.
-type StateView struct {
-	State     State
-	Partition int
-	Commit    uint64
-	Revision  uint64 // of the stored record; zero: not stored yet
-}
-
-// Query returns the state of a. It sees every call whose commit was durable
-// before.
-func (p *Processor) Query(ctx context.Context, a Address) (StateView, error) {
-	type answer struct {
-		view StateView
-		err  error
-	}
-	answers := make(chan answer, 1)
-	select {
-	case <-p.opened:
-	case <-p.ended:
-		return StateView{}, ErrEnded
-	case <-ctx.Done():
-		return StateView{}, ctx.Err()
-	}
-	p.Post(func(part *Partition) {
-		part.Query(a, func(v StateView, err error) { answers <- answer{v, err} })
-	})
-	select {
-	case got := <-answers:
-		return got.view, got.err
-	case <-p.ended:
-		return StateView{}, ErrEnded
-	case <-ctx.Done():
-		return StateView{}, ctx.Err()
-	}
-}
-
 // Drain stops taking input, waits for the calls in flight, commits and
 // applies what they did, and writes a checkpoint. Run goes on; end it by its
 // context afterwards. Drain returns early when ctx is done.
@@ -339,6 +303,9 @@ type Stats struct {
 	Epoch, Commits, Accepted, Invocations, Messages, Retries, DeadLetters, StateConflicts, Drops uint64
 	Unapplied, Timers, Resident, Spilled, CachedAddresses                                        int
 	CheckpointAt                                                                                 int64 // Unix milliseconds
+	// Covered is the newest commit below which, and including which, no later
+	// owner puts effects in place again.
+	Covered uint64
 }
 
 // Stats returns a snapshot.

@@ -45,11 +45,14 @@ type app struct {
 
 func start(t *testing.T, m *actortest.Memory, functions catalog) *app {
 	t.Helper()
+	return run(t, m, actor.NewProcessor(actor.Config{Partitions: 1}, m.Ports(0), functions, actor.NewCalls(0), zerolog.Nop()))
+}
+
+// run is start with a processor that was told something before.
+func run(t *testing.T, m *actortest.Memory, proc *actor.Processor) *app {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	a := &app{
-		t: t, memory: m, stop: cancel, ended: make(chan error, 1),
-		proc: actor.NewProcessor(actor.Config{Partitions: 1}, m.Ports(0), functions, actor.NewCalls(0), zerolog.Nop()),
-	}
+	a := &app{t: t, memory: m, stop: cancel, ended: make(chan error, 1), proc: proc}
 	var feeds sync.WaitGroup
 	go func() {
 		err := a.proc.Run(ctx)

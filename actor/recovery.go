@@ -343,6 +343,7 @@ func (r *recovery) fold(c *commit) {
 // replayed ends the replay; timers are loaded if there may be any.
 func (r *recovery) replayed() {
 	p := r.p
+	p.stats.Covered = p.writer.commit - uint64(r.commits)
 	for _, n := range p.sources {
 		n.resume(p.now, p.cfg.DedupWindow.Milliseconds())
 	}

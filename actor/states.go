@@ -160,6 +160,7 @@ func (s *states) readFailed(e *entry, err error) {
 		}
 		e.lost = err
 		pause = lostPause
+		s.p.refuseEdits(e.addr, err)
 	}
 	s.p.after(pause, func() { s.p.request(loadState{e.addr}) })
 }
@@ -243,7 +244,6 @@ func (s *states) commit(v *invocation, epoch uint64, effect *applying, recovered
 	if e.settled == e.asked {
 		e.current = e.durable
 	}
-	s.answerWaiting(e)
 	s.flushLater(e)
 }
 
@@ -253,7 +253,13 @@ func (e *entry) change(muts []stateMutation) {
 	e.shown = e.shown || len(e.durable) > 0
 }
 
-func (s *states) answerWaiting(e *entry) {
+// answerWaiting is called when all that a durable commit changed is in e, so
+// that a commit's number stands for one state.
+func (s *states) answerWaiting(a Address) {
+	e := s.entries[a]
+	if e == nil {
+		return
+	}
 	for len(e.waiting) > 0 && e.waiting[0].need <= e.settled {
 		e.waiting[0].reply()
 		e.waiting = e.waiting[1:]
@@ -387,7 +393,7 @@ func (s *states) query(a Address, reply func(StateView, error)) {
 		return
 	}
 	answer := func() {
-		view := StateView{State: e.durable, Partition: s.p.cfg.Partition, Commit: e.commit, Revision: e.revision}
+		view := s.view(e)
 		s.release(e)
 		reply(view, nil)
 	}
@@ -398,4 +404,9 @@ func (s *states) query(a Address, reply func(StateView, error)) {
 		}
 		e.waiting = append(e.waiting, stateWaiter{need: e.asked, reply: answer})
 	})
+}
+
+// view is the state as it is durable.
+func (s *states) view(e *entry) StateView {
+	return StateView{State: e.durable, Partition: s.p.cfg.Partition, Commit: e.commit, Revision: e.revision}
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -169,7 +170,7 @@ func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Env
 		g.states[v.Target] = append(g.states[v.Target], version{commit: f.rec.Commit, state: after})
 	}
 	for _, s := range c.effects.Sends {
-		f.sent = append(f.sent, actor.Envelope{Target: s.Target, Caller: v.Target, Value: s.Value})
+		f.sent = append(f.sent, actor.Envelope{Target: s.Target, Caller: cmp.Or(c.caller, v.Target), Value: s.Value})
 	}
 	f.out = append(f.out, c.effects.Egress...)
 	for i := range c.effects.Delayed {

@@ -31,6 +31,8 @@ type owner struct {
 	feeds                  map[actor.Source]*feed
 	lanes                  map[string]*lane
 	calls                  int
+	paused                 []actor.TypeName // what it was told
+	pausing                bool             // since this step
 	waiting                []func()
 	published              int // by the Perform that runs
 }
@@ -69,6 +71,8 @@ func (w *World) spawn(part int) *owner {
 	}
 	w.log(o, "owner", "opens partition %d; its clock is %d ms off", part, o.offset)
 	o.p.SetTime(o.clock())
+	o.p.Pause(w.paused)
+	o.paused = w.paused
 	o.p.Open()
 	o.step()
 	return o
@@ -125,6 +129,7 @@ func (o *owner) step() {
 		o.p.Settle()
 		o.published = 0
 		o.p.Perform(&o.ports, o, &o.w.logger)
+		o.pausing = false
 		if o.dead || o.frozen {
 			break
 		}
@@ -303,7 +308,10 @@ func (o *owner) Go(kind actor.Work, f func(ctx context.Context)) {
 func (o *owner) call(f func(ctx context.Context)) {
 	w, k := o.w, &o.w.plan.Knobs
 	o.at("call")
-	fate, took := callRuns, 1+w.rnd.Int64N(k.CallTime)
+	fate, took, paused := callRuns, 1+w.rnd.Int64N(k.CallTime), o.paused
+	if o.pausing { // it may have been granted before
+		paused = nil
+	}
 	switch {
 	case w.chance(k.Fail, CallFails):
 		fate = callFails
@@ -319,7 +327,7 @@ func (o *owner) call(f func(ctx context.Context)) {
 		if o.dead {
 			w.hit(CallOutlives)
 		}
-		w.functions.fate = fate
+		w.functions.fate, w.functions.paused = fate, paused
 		f(o.ctx)
 	})
 }

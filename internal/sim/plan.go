@@ -47,6 +47,8 @@ const (
 	TornPipeline  Fault = "torn-pipeline"  // a crash between two publishes of one commit
 	PassedWindow  Fault = "passed-window"  // a deduplication window is over
 	Split         Fault = "split"          // a batch fails and is split
+	EditState     Fault = "edit"           // an operator changes a state
+	Pause         Fault = "pause"          // an operator pauses function types
 	ReplayMoved   Fault = "replay-moved"   // a former owner's write lands during a replay
 )
 
@@ -55,7 +57,7 @@ func Faults() []Fault {
 	return []Fault{
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
-		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, ReplayMoved,
+		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, ReplayMoved, EditState, Pause,
 	}
 }
 
@@ -129,6 +131,7 @@ func MakePlan(seed uint64) *Plan {
 	for range k.Messages {
 		p.Items = append(p.Items, makeMessage(r, k, min(k.Window, k.Active)))
 	}
+	p.operate()
 	slices.SortStableFunc(p.Items, func(a, b Item) int { return int(a.At - b.At) })
 	return p
 }

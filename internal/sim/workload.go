@@ -88,15 +88,17 @@ type call struct {
 	state   actor.State
 	effects *actor.Effects
 	silent  bool
-	done    bool // it is in a commit
+	caller  actor.Address // of its sends; zero: target
+	done    bool          // it is in a commit
 }
 
 // functions are the world's user code.
 type functions struct {
-	w     *World
-	fate  callFate // of the next Invoke
-	calls map[string]*call
-	quiet map[string]*call // silent calls, by their inputs
+	w      *World
+	fate   callFate         // of the next Invoke
+	paused []actor.TypeName // when that call began
+	calls  map[string]*call
+	quiet  map[string]*call // silent calls, by their inputs
 }
 
 type callFate uint8
@@ -119,6 +121,7 @@ func (f *functions) Lookup(t actor.TypeName) (actor.FunctionSpec, bool) {
 
 // Invoke is part of actor.Function.
 func (f *functions) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, error) {
+	f.barredBy(f.paused, b)
 	switch f.fate {
 	case callFails:
 		return nil, &actor.InvokeError{Reason: actor.ReasonStatus, HTTPStatus: 500, Err: errors.New("the function failed")}

@@ -40,6 +40,9 @@ type World struct {
 	busy      []bool           // an append is on its way, by partition
 	kvCommit  map[actor.Address]uint64
 	logger    zerolog.Logger
+	paused    []actor.TypeName // by the operator
+	pauses    int
+	edits     int
 
 	failures []string
 	hits     map[Fault]int
@@ -160,6 +163,10 @@ func (w *World) happen(it *Item, index int) {
 		w.log(nil, "fault", "%s refuses for %d ms", port, it.For)
 	case MarkEvicted:
 		w.evict(it.Part)
+	case Pause:
+		w.pause(it)
+	case EditState:
+		w.edit(it)
 	default:
 		if o := w.anyOwner(it.Part); o != nil {
 			o.strike(it)
@@ -212,6 +219,7 @@ func (w *World) heal() {
 	w.healed = true
 	w.log(nil, "world", "no more faults")
 	clear(w.full)
+	w.resume()
 	for _, o := range w.owners {
 		o.thaw()
 		o.trap = nil

@@ -1,0 +1,144 @@
+package sim
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/jetfn/jetfn/actor"
+)
+
+// operate adds what an operator does to a plan: pauses of function types, and
+// edits of states. It draws from numbers of its own, so that worlds without
+// it stay as they are.
+func (p *Plan) operate() {
+	r := rand.New(rand.NewPCG(p.Seed, 0x6f7065))
+	if r.IntN(3) > 0 {
+		return
+	}
+	k := &p.Knobs
+	for range r.IntN(3) {
+		p.Items = append(p.Items, Item{Fault: Pause, At: r.Int64N(k.Active), For: 1 + r.Int64N(2000), Count: r.IntN(3)})
+	}
+	for range r.IntN(12) {
+		p.Items = append(p.Items, Item{Fault: EditState, At: r.Int64N(k.Active), To: r.IntN(k.Addresses), Count: r.IntN(6)})
+	}
+}
+
+// pause stops the calls of function types for a while.
+func (w *World) pause(it *Item) {
+	name := []string{"main", "twin", actor.AnyName}[it.Count]
+	w.paused = []actor.TypeName{{Namespace: "sim", Name: name}}
+	w.hit(Pause)
+	w.log(nil, "operator", "pauses sim/%s for %d ms", name, it.For)
+	w.spreadPause()
+	w.pauses++
+	count := w.pauses
+	w.after(it.For, func() {
+		if w.pauses == count {
+			w.resume()
+		}
+	})
+}
+
+func (w *World) resume() {
+	w.log(nil, "operator", "resumes all")
+	w.paused = nil
+	w.spreadPause()
+}
+
+func (w *World) spreadPause() {
+	for _, o := range w.owners {
+		if !o.dead {
+			o.pause()
+		}
+	}
+}
+
+// pause tells an owner what is paused. A call that it begins in the same step
+// may have been granted before.
+func (o *owner) pause() {
+	types := o.w.paused
+	o.Post(func(p *actor.Partition) {
+		p.Pause(types)
+		o.pausing, o.paused = true, types
+	})
+}
+
+// barredBy judges a call that began when these types were paused.
+func (f *functions) barredBy(paused []actor.TypeName, b *actor.Batch) {
+	for _, t := range paused {
+		if t == b.Target.Type || t.Name == actor.AnyName {
+			f.w.fail("%s is called while %s is paused", b.Target, t)
+		}
+	}
+}
+
+var errStale = errors.New("the state is another one")
+
+// edit changes a state as an operator does. What it decides is judged like a
+// call's answer, when a commit holds it.
+func (w *World) edit(it *Item) {
+	a := address(it.To)
+	g := w.ghosts[a.Partition(w.plan.Knobs.Partitions)]
+	o := w.newest(g.part)
+	if o == nil {
+		return
+	}
+	w.edits++
+	id := "e" + strconv.Itoa(w.edits)
+	revision := g.state(a).commit
+	decide := func(v actor.StateView, _ int64) (actor.Edited, error) {
+		if it.Count == 1 && v.Commit != revision {
+			w.log(o, "edit", "%s of %s: commit %d is not %d", id, a, v.Commit, revision)
+			return actor.Edited{}, errStale
+		}
+		c := &call{id: id, target: a, state: v.State, effects: &actor.Effects{}, caller: typed(typeTwin, it.To)}
+		change := w.change(it, id)
+		c.effects.Mutations = change.Mutations
+		for _, e := range change.Sends {
+			c.effects.Sends = append(c.effects.Sends, actor.Send{Target: e.Target, Value: e.Value})
+		}
+		w.functions.calls[id] = c
+		w.log(o, "edit", "%s of %s: %s becomes %v", id, a, stateText(v.State), change.Mutations)
+		return change, nil
+	}
+	o.Post(func(p *actor.Partition) {
+		if p.Running() {
+			p.Edit(a, decide, func(v actor.StateView, err error) { w.edited(g, a, id, &v, err) })
+		}
+	})
+}
+
+// change is what the edit called id wants.
+func (w *World) change(it *Item, id string) (change actor.Edited) {
+	value := actor.Value{Type: "sim/int", Data: []byte(strconv.Itoa(w.edits))}
+	change.Mutations = []actor.Mutation{{Name: "n", Value: value}, {Name: "#" + id, Delete: true}}
+	switch it.Count {
+	case 2:
+		change.Mutations[0] = actor.Mutation{Name: "x", Delete: true}
+	case 3:
+		o := op{ID: id, Do: "leaf"}
+		change.Sends = []actor.Envelope{{Target: address(it.To + 1), Caller: typed(typeTwin, it.To), Value: o.value()}}
+	}
+	return change
+}
+
+// edited judges an answer: it comes when the edit is durable, and never
+// otherwise.
+func (w *World) edited(g *ghost, a actor.Address, id string, v *actor.StateView, err error) {
+	c := w.functions.calls[id]
+	switch {
+	case errors.Is(err, errStale):
+		if c != nil {
+			g.fail("edit %s of %s is refused, but was decided", id, a)
+		}
+	case err != nil:
+		g.fail("edit %s of %s: %v", id, a, err)
+	case c == nil || !c.done:
+		g.fail("edit %s of %s is answered, but not durable (J5)", id, a)
+	default:
+		w.hit(EditState)
+		g.answered(a, v)
+	}
+}
