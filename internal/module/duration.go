@@ -57,3 +57,23 @@ func durationUnit(label string) (time.Duration, error) {
 	}
 	return 0, fmt.Errorf("unknown unit %q, use one of d, h, min, s, ms, µs, ns", label)
 }
+
+// durationForm is what ParseDuration takes, as a pattern.
+const durationForm = `^\s*[0-9]+\s*([dD]|[dD][aA][yY][sS]?|[hH]|[hH][oO][uU][rR][sS]?|[mM]|[mM][iI][nN]|[mM][iI][nN][uU][tT][eE][sS]?` +
+	`|[sS]|[sS][eE][cC][sS]?|[sS][eE][cC][oO][nN][dD][sS]?|[mM][sS]|[mM][iI][lL][lL][iI][sS]?|[mM][iI][lL][lL][iI][sS][eE][cC][oO][nN][dD][sS]?` +
+	`|[µμ][sS]|[mM][iI][cC][rR][oO][sS]?|[mM][iI][cC][rR][oO][sS][eE][cC][oO][nN][dD][sS]?` +
+	`|[nN][sS]|[nN][aA][nN][oO][sS]?|[nN][aA][nN][oO][sS][eE][cC][oO][nN][dD][sS]?)?\s*$`
+
+// FormatDuration writes d as ParseDuration reads it, in the largest unit that
+// has no fraction.
+func FormatDuration(d time.Duration) string {
+	for _, u := range []struct {
+		length time.Duration
+		label  string
+	}{{time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}, {time.Millisecond, "ms"}, {time.Microsecond, "µs"}} {
+		if d >= u.length && d%u.length == 0 {
+			return strconv.FormatInt(int64(d/u.length), 10) + u.label
+		}
+	}
+	return strconv.FormatInt(int64(d), 10) + "ns"
+}

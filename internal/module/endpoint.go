@@ -1,11 +1,9 @@
 package module
 
 import (
-	"fmt"
 	"math"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,141 +15,167 @@ const functionName = "{function.name}"
 // placeholder is anything in braces.
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 
-func (l *loader) endpoint(spec *object, pos Pos) {
-	e := Endpoint{Pos: pos}
-	if n := spec.require("functions"); n != nil {
-		if p, ok := l.pattern(n, "spec.functions"); ok {
-			e.Functions = p
-			l.once(n, "spec.functions", "function "+p.String())
-		}
-	}
-	e.MaxBatch = spec.integer("maxNumBatchRequests", 1000, math.MinInt32, math.MaxInt32)
-	e.MaxConcurrent = spec.integer("maxConcurrentRequests", 0, 0, math.MaxInt32)
-	e.Transport = l.transport(spec)
-	if n := spec.require("urlPathTemplate"); n != nil {
-		e.URLTemplate = l.text(n, "spec.urlPathTemplate")
-		if e.URLTemplate != "" {
-			l.checkURL(n, e.URLTemplate)
-		}
-	}
-	l.protocol(spec, &e)
-	e.Failure = l.failure(spec, e.Transport.Call)
-	l.module.Endpoints = append(l.module.Endpoints, e)
+func endpointV2(l *loader, d declared) mapping {
+	e := &Endpoint{Pos: d.pos}
+	return l.endpoint(e, defaults("transport", transport(&e.Transport), "`type: "+transportAsync+"`", "How the URL is called."))
 }
 
-func (l *loader) checkURL(n *yaml.Node, template string) {
-	const key = "spec.urlPathTemplate"
+func endpointV1(l *loader, d declared) mapping {
+	e := &Endpoint{Pos: d.pos}
+	e.Transport = okHTTPDefaults()
+	return l.endpoint(e, optional("timeouts", timeouts(&e.Transport), "Time limits."))
+}
+
+// endpoint is an endpoint of StateFun 3.x with one key of its version.
+func (l *loader) endpoint(e *Endpoint, own key) mapping {
+	keys := []key{
+		required("functions", l.functions(&e.Functions), "One function type, `ns/name`, or a namespace, `ns/*`. An exact type goes before a namespace."),
+		required("urlPathTemplate", urlTemplate(&e.URLTemplate), "The URL; `{function.name}` is replaced by the type's name. "+
+			"`http`, `https`, or `http+unix:///path/to/file.sock/path`."),
+		optional("maxNumBatchRequests", maxBatch(e), "Messages in one call; 0 or less: no limit."),
+		own,
+	}
+	keys = append(keys, extras(e, protocolV3)...)
+	keys = append(keys, optional("states", l.states(&e.States), "The states of the function, for protocol `v2` only: functions of `v3` declare theirs themselves."))
+	return mapping{keys: keys, finish: func(o *object) {
+		l.addEndpoint(o, e, o.place("functions"), o.at("functions"))
+	}}
+}
+
+func maxBatch(e *Endpoint) value {
+	return integer(&e.MaxBatch, 1000, math.MinInt32)
+}
+
+const (
+	protocolV2 = "v2"
+	protocolV3 = "v3"
+)
+
+// extras are jetfn's own keys of endpoints.
+func extras(e *Endpoint, protocol string) []key {
+	return []key{
+		optional("maxConcurrentRequests", integer(&e.MaxConcurrent, 0, 0),
+			"Calls in flight to this URL; 0: no limit. If several endpoints have the URL, the smallest limit counts. StateFun doesn't know the key."),
+		optional("failure", failure(&e.Failure), "What to do about calls that fail. StateFun doesn't know the key."),
+		optional("protocol", choice(&e.Protocol, protocol, word[Protocol]{protocolV3, ProtocolV3}, word[Protocol]{protocolV2, ProtocolV2}),
+			"The remote function protocol: `v3` for SDKs of StateFun 3.x, `v2` for those of 2.x. StateFun doesn't know the key."),
+	}
+}
+
+// addEndpoint takes an endpoint in, after a look at what its keys say
+// together. n is where its functions are named.
+func (l *loader) addEndpoint(o *object, e *Endpoint, n *yaml.Node, path string) {
+	if e.Functions.Namespace != "" {
+		l.once(n, path, "function "+e.Functions.String())
+	}
+	if states := o.value("states"); states != nil && e.Protocol == ProtocolV3 {
+		l.errorf(states, o.at("states"), "functions of protocol v3 declare their states themselves; remove the key, or say protocol: v2",
+			"states belong to protocol v2")
+	}
+	if e.Failure.Budget == 0 {
+		e.Failure.Budget = e.Transport.Call
+	}
+	if l.advise && e.Protocol == ProtocolV2 && e.MaxConcurrent == 0 {
+		l.report(Warning, o.node, o.path, "say maxConcurrentRequests: 1 if they use that handler, 0 if they don't",
+			"functions of protocol v2 without maxConcurrentRequests: the asynchronous handler of the Python SDK 2.2 mixes up requests that it gets at the same time")
+	}
+	l.module.Endpoints = append(l.module.Endpoints, *e)
+}
+
+func urlTemplate(into *string) value {
+	return scalar[string]{
+		into: into, form: Schema{Type: typeText, Pattern: `^(http|https|http\+unix|https\+unix):|\$\{`},
+		parse: func(l *loader, n *yaml.Node, path string) (string, bool) {
+			s := l.text(n, path)
+			return s, s != "" && l.checkURL(n, path, s)
+		},
+	}
+}
+
+func (l *loader) checkURL(n *yaml.Node, path, template string) bool {
+	const example = "such as http://localhost:8000/statefun"
 	plain := strings.ReplaceAll(template, functionName, "x")
 	if other := placeholder.FindString(plain); other != "" {
-		l.errorf(n, key, "", "%s is no placeholder, the only one is %s", other, functionName)
-		return
+		l.errorf(n, path, "", "%s is no placeholder, the only one is %s", other, functionName)
+		return false
 	}
 	u, err := url.Parse(plain)
 	if err != nil {
-		l.errorf(n, key, "", "%q is no URL", template)
-		return
+		l.errorf(n, path, "", "must be a URL, %s", example)
+		return false
+	}
+	shown := template
+	if u.User != nil {
+		shown = u.Redacted()
 	}
 	switch u.Scheme {
 	case "http", "https":
 		if u.Hostname() == "" {
-			l.errorf(n, key, "such as http://localhost:8000/statefun", "%q names no host", template)
+			l.errorf(n, path, example, "%q names no host", shown)
+			return false
 		}
 	case "http+unix", "https+unix":
-		if !strings.HasSuffix(u.Path, ".sock") && !strings.Contains(u.Path, ".sock/") {
-			l.errorf(n, key, "such as http+unix:///run/fn.sock/statefun", "%q names no socket: a path that ends in .sock", template)
+		socket := u.Host + u.Path
+		if !strings.HasSuffix(socket, ".sock") && !strings.Contains(socket, ".sock/") {
+			l.errorf(n, path, "such as http+unix:///run/fn.sock/statefun", "%q names no socket: a path that ends in .sock", shown)
+			return false
 		}
 	default:
-		l.errorf(n, key, "such as http://localhost:8000/statefun", "%q must begin with http:// or https://", template)
+		l.errorf(n, path, example, "%q must begin with http:// or https://", shown)
+		return false
+	}
+	return true
+}
+
+// states are those of a function of protocol v2.
+func (*loader) states(into *[]State) value {
+	return list[State]{
+		into: into, name: nameOfState,
+		item: func(s *State) value {
+			return mapping{
+				keys: []key{
+					required("name", text(&s.Name), "What the function calls it."),
+					optional("expireAfter", positive(&s.ExpireAfter, 0), "How long the value lives; absent: for ever."),
+					optional("expireMode", choice(&s.ExpireMode, "after-invoke",
+						word[ExpireMode]{"after-invoke", ExpireAfterInvoke}, word[ExpireMode]{"after-write", ExpireAfterWrite}),
+						"Since when: the last call of the address, or the last write of the value."),
+				},
+			}
+		},
 	}
 }
 
-func (l *loader) protocol(spec *object, e *Endpoint) {
-	if n := spec.value("protocol"); n != nil {
-		switch p := l.text(n, "spec.protocol"); p {
-		case "", "v3":
-		case "v2":
-			e.Protocol = ProtocolV2
-		default:
-			l.errorf(n, "spec.protocol", "", "must be v3 or v2, is %q", p)
-		}
-	}
-	n := spec.value("states")
-	if n != nil && e.Protocol == ProtocolV3 {
-		l.errorf(n, "spec.states", "functions of protocol v3 declare their states themselves; remove the key, or say protocol: v2",
-			"states belong to protocol v2")
-	}
-	for i, item := range spec.list("states") {
-		l.state(spec, item, fmt.Sprintf("spec.states[%d]", i), e)
-	}
-}
+func nameOfState(s State) string { return "state " + s.Name }
 
-func (l *loader) state(spec *object, item *yaml.Node, path string, e *Endpoint) {
-	o, ok := l.object(item, path, spec.lenient)
-	if !ok {
-		return
+// failure is the key failure.
+func failure(f *Failure) value {
+	return mapping{
+		keys: []key{
+			defaults("attempts", integer(&f.Attempts, 0, 1), "10", "Answered attempts until a message is given up."),
+			defaults("budget", positive(&f.Budget, 0), "as `call`", "Time from the first attempt until a message is given up."),
+			optional("backoff", mapping{
+				keys: []key{
+					defaults("min", positive(&f.BackoffMin, 0), "10ms", "The first pause between attempts; it doubles, with jitter."),
+					defaults("max", positive(&f.BackoffMax, 0), "10s", "The longest one."),
+				},
+				finish: func(o *object) {
+					least, most := f.BackoffMin, f.BackoffMax
+					if least == 0 {
+						least = 10 * time.Millisecond
+					}
+					if most == 0 {
+						most = max(10*time.Second, least)
+					}
+					if least > most {
+						o.load.errorf(o.node, o.path, "", "min is longer than max")
+					}
+				},
+			}, "Pauses between attempts."),
+			optional("final", list[int]{into: &f.Final, item: func(i *int) value { return number(i, 300, 599) }},
+				"HTTP statuses that are not retried, besides those that never are."),
+			optional("then", choice(&f.Then, "deadLetter",
+				word[Then]{"deadLetter", ThenDeadLetter}, word[Then]{"pauseAddress", ThenPauseAddress}, word[Then]{"pauseFunction", ThenPauseFunction}),
+				"What follows when a message is given up."),
+		},
 	}
-	defer o.done()
-	s := State{Name: o.text("name")}
-	if n := o.require("name"); n != nil && slices.ContainsFunc(e.States, func(x State) bool { return x.Name == s.Name }) {
-		l.errorf(n, path+".name", "", "state %q is declared twice", s.Name)
-	}
-	s.ExpireAfter = l.positive(o, "expireAfter", 0)
-	if n := o.value("expireMode"); n != nil {
-		switch mode := l.text(n, path+".expireMode"); mode {
-		case "", "after-invoke":
-		case "after-write":
-			s.ExpireMode = ExpireAfterWrite
-		default:
-			l.errorf(n, path+".expireMode", "", "must be after-invoke or after-write, is %q", mode)
-		}
-	}
-	e.States = append(e.States, s)
-}
-
-func (l *loader) failure(spec *object, call time.Duration) Failure {
-	f := Failure{Budget: call}
-	o, ok := spec.child("failure")
-	if !ok {
-		return f
-	}
-	defer o.done()
-	f.Attempts = o.integer("attempts", 0, 1, math.MaxInt32)
-	f.Budget = l.positive(o, "budget", call)
-	if b, ok := o.child("backoff"); ok {
-		f.BackoffMin, f.BackoffMax = l.backoff(b)
-		b.done()
-	}
-	for i, n := range o.list("final") {
-		key := fmt.Sprintf("%s.final[%d]", o.path, i)
-		status := l.integer(n, key, 0, 300, 599)
-		if status != 0 && !slices.Contains(f.Final, status) {
-			f.Final = append(f.Final, status)
-		}
-	}
-	if n := o.value("then"); n != nil {
-		switch then := l.text(n, "spec.failure.then"); then {
-		case "", "deadLetter":
-		case "pauseAddress":
-			f.Then = ThenPauseAddress
-		case "pauseFunction":
-			f.Then = ThenPauseFunction
-		default:
-			l.errorf(n, "spec.failure.then", "", "must be deadLetter, pauseAddress or pauseFunction, is %q", then)
-		}
-	}
-	return f
-}
-
-// backoff reads backoff {min, max}.
-func (l *loader) backoff(o *object) (least, most time.Duration) {
-	if o.value("min") != nil {
-		least = l.positive(o, "min", 0)
-	}
-	if o.value("max") != nil {
-		most = l.positive(o, "max", 0)
-	}
-	if most != 0 && least > most {
-		l.errorf(o.node, o.path, "", "min is longer than max")
-	}
-	return least, most
 }

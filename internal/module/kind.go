@@ -1,7 +1,6 @@
 package module
 
 import (
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -12,89 +11,102 @@ import (
 // The kinds of documents.
 const (
 	kindEndpoint          = "io.statefun.endpoints.v2/http"
+	kindEndpointV1        = "io.statefun.endpoints.v1/http"
+	kindKafkaIngress      = "io.statefun.kafka.v1/ingress"
+	kindKafkaEgress       = "io.statefun.kafka.v1/egress"
+	kindKinesisIngress    = "io.statefun.kinesis.v1/ingress"
+	kindKinesisEgress     = "io.statefun.kinesis.v1/egress"
 	kindPlaygroundIngress = "io.statefun.playground.v1/ingress"
 	kindPlaygroundEgress  = "io.statefun.playground.v1/egress"
 	kindNATSIngress       = "io.jetfn.nats.v1/ingress"
 	kindNATSEgress        = "io.jetfn.nats.v1/egress"
 )
 
-func supportedKinds() []string {
-	return []string{kindEndpoint, kindPlaygroundIngress, kindPlaygroundEgress, kindNATSIngress, kindNATSEgress}
+// component is a kind of document.
+type component struct {
+	kind string
+	doc  string
+	// spec reads one spec, and adds what it says to the loader's module.
+	spec func(l *loader, d declared) mapping
 }
 
-// laterKinds are StateFun's other kinds: known, but not read yet.
-func laterKinds() []string {
-	return []string{
-		"io.statefun.endpoints.v1/http",
-		"io.statefun.kafka.v1/ingress", "io.statefun.kafka.v1/egress",
-		"io.statefun.kinesis.v1/ingress", "io.statefun.kinesis.v1/egress",
+// declared is what a component's surroundings say of it.
+type declared struct {
+	pos  Pos
+	meta *yaml.Node // where formats with a version declare the id; nil: in spec
+	id   actor.TypeName
+	// function is what a function of formats 1.0 and 2.0 is called.
+	function actor.TypeName
+}
+
+func components() []component {
+	return []component{
+		{kindEndpoint, "Functions behind a URL.", endpointV2},
+		{kindEndpointV1, "Functions behind a URL, as StateFun 3.0 and 3.1 described them: always with the transport okhttp.", endpointV1},
+		{kindKafkaIngress, "Records of Kafka topics, for functions.", kafkaIngress},
+		{kindKafkaEgress, "Records of functions, for Kafka topics.", kafkaEgress},
+		{kindKinesisIngress, "Records of Kinesis streams, for functions.", kinesisIngress},
+		{kindKinesisEgress, "Records of functions, for Kinesis streams.", kinesisEgress},
+		{kindPlaygroundIngress, "A port that takes messages for any function over HTTP.", playgroundIngress},
+		{kindPlaygroundEgress, "A port where messages of functions are fetched over HTTP.", playgroundEgress},
+		{kindNATSIngress, "Messages on NATS subjects, for functions.", natsIngress},
+		{kindNATSEgress, "Messages of functions, for NATS subjects.", natsEgress},
 	}
 }
+
+func kinds() []string {
+	all := components()
+	out := make([]string, len(all))
+	for i, c := range all {
+		out[i] = c.kind
+	}
+	return out
+}
+
+func findComponent(kind string) (component, bool) {
+	for _, c := range components() {
+		if c.kind == kind {
+			return c, true
+		}
+	}
+	return component{}, false
+}
+
+// ours reports whether jetfn made a kind up; it has no users with odd keys.
+func ours(kind string) bool { return strings.HasPrefix(kind, "io.jetfn.") }
 
 // component reads a document {kind, spec}.
 func (l *loader) component(root *yaml.Node) {
-	kindNode := lookupKey(root, "kind")
-	kind := ""
-	if kindNode != nil && kindNode.Kind == yaml.ScalarNode {
-		kind = kindNode.Value
-	}
-	o, ok := l.object(root, "", !strings.HasPrefix(kind, "io.jetfn."))
+	o, ok := l.object(root, "")
 	if !ok {
 		return
 	}
-	if o.require("kind") == nil {
+	kindNode := o.require("kind")
+	if kindNode == nil {
 		return
 	}
-	if kind = l.text(kindNode, "kind"); kind == "" {
+	kind := l.text(kindNode, "kind")
+	if kind == "" {
 		return
 	}
-	read := l.reader(kind)
-	if read == nil {
+	c, ok := findComponent(kind)
+	if !ok {
 		l.unknownKind(kindNode, kind)
 		return
 	}
-	specNode := o.require("spec")
-	o.done()
-	if specNode == nil {
-		return
+	l.lenient = !ours(kind)
+	o.unknown(mapping{keys: []key{{name: "kind", value: ignored{}}, {name: "spec", value: ignored{}}}})
+	if spec := o.require("spec"); spec != nil {
+		c.spec(l, declared{pos: l.pos(root)}).read(l, spec, "spec")
 	}
-	spec, ok := l.object(specNode, "spec", o.lenient)
-	if !ok {
-		return
-	}
-	read(spec, l.pos(root))
-	spec.done()
-}
-
-func (l *loader) reader(kind string) func(spec *object, pos Pos) {
-	switch kind {
-	case kindEndpoint:
-		return l.endpoint
-	case kindPlaygroundIngress:
-		return l.playgroundIngress
-	case kindPlaygroundEgress:
-		return l.playgroundEgress
-	case kindNATSIngress:
-		return l.natsIngress
-	case kindNATSEgress:
-		return l.natsEgress
-	}
-	return nil
 }
 
 func (l *loader) unknownKind(n *yaml.Node, kind string) {
-	switch {
-	case kind == "io.statefun.endpoints.v1/http":
-		l.errorf(n, "kind", "use "+kindEndpoint+", with the timeouts under transport", "kind %s is not supported yet", kind)
-	case slices.Contains(laterKinds(), kind):
-		l.errorf(n, "kind", "use "+kindNATSIngress+" and "+kindNATSEgress, "kind %s is not supported yet", kind)
-	default:
-		hint := "kinds: " + strings.Join(supportedKinds(), ", ")
-		if near := nearest(kind, append(supportedKinds(), laterKinds()...)); near != "" {
-			hint = "did you mean " + near + "?"
-		}
-		l.errorf(n, "kind", hint, "unknown kind %q", kind)
+	hint := "kinds: " + strings.Join(kinds(), ", ")
+	if near := nearest(kind, kinds()); near != "" {
+		hint = "did you mean " + near + "?"
 	}
+	l.errorf(n, "kind", hint, "unknown kind %q", kind)
 }
 
 // lookupKey is for a first look at a mapping, before its keys are checked.
@@ -110,20 +122,19 @@ func lookupKey(root *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// checkTargets warns of ingress targets that no endpoint serves.
-func (l *loader) checkTargets() {
-	for _, in := range l.module.Ingresses {
-		for _, t := range in.Targets {
-			if !l.module.serves(t) {
-				l.found = append(l.found, Diagnostic{
-					File: in.Pos.File, Line: in.Pos.Line, Column: in.Pos.Column, Severity: Warning, Key: "spec.targets",
-					Message: "no endpoint serves the function " + t.String() + "; its messages will become dead letters",
-				})
-			}
-		}
+// idKey is the key id of an ingress or egress, or nothing if the id is declared
+// outside of spec.
+func (d declared) idKey(v value, doc string) []key {
+	if d.meta != nil {
+		return nil
 	}
+	return []key{required("id", v, doc)}
 }
 
-func (m *Module) serves(t actor.TypeName) bool {
-	return slices.ContainsFunc(m.Endpoints, func(e Endpoint) bool { return e.Functions.Matches(t) })
+// place is where the id stands.
+func (d declared) place(o *object) (*yaml.Node, string) {
+	if d.meta != nil {
+		return d.meta, strings.TrimSuffix(o.path, "spec") + "meta.id"
+	}
+	return o.place("id"), o.at("id")
 }

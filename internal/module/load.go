@@ -15,8 +15,14 @@ type Options struct {
 	// Strict makes unknown keys of StateFun's kinds errors; they are warnings
 	// otherwise, since StateFun ignores them.
 	Strict bool
+	// Advise adds warnings of what works and has hurt others, for a check
+	// before anything runs.
+	Advise bool
 	// Lookup resolves the variables in values. The default is os.LookupEnv.
 	Lookup func(name string) (string, bool)
+	// ReadFile reads descriptor sets that modules name. The default is
+	// os.ReadFile.
+	ReadFile func(name string) ([]byte, error)
 }
 
 // Source is the text of one file.
@@ -52,7 +58,9 @@ func Load(paths []string, opts Options) (*Module, Diagnostics) {
 func Parse(sources []Source, opts Options) (*Module, Diagnostics) {
 	l := &loader{
 		strict:   opts.Strict,
+		advise:   opts.Advise,
 		lookup:   opts.Lookup,
+		readFile: opts.ReadFile,
 		module:   &Module{},
 		broken:   map[*yaml.Node]bool{},
 		expanded: map[*yaml.Node]bool{},
@@ -61,14 +69,18 @@ func Parse(sources []Source, opts Options) (*Module, Diagnostics) {
 	if l.lookup == nil {
 		l.lookup = os.LookupEnv
 	}
+	if l.readFile == nil {
+		l.readFile = os.ReadFile
+	}
 	names := make([]string, 0, len(sources))
 	for _, s := range sources {
 		names = append(names, s.Name)
 		l.file = s.Name
 		l.source(s.Data)
 	}
-	if len(l.found.Errors()) == 0 {
+	if l.errors == 0 {
 		l.checkTargets()
+		l.checkRouters()
 	}
 	l.found.sort(names)
 	return l.module, l.found
@@ -76,15 +88,22 @@ func Parse(sources []Source, opts Options) (*Module, Diagnostics) {
 
 // loader collects what the documents say, and their problems.
 type loader struct {
-	strict bool
-	lookup func(string) (string, bool)
-	module *Module
-	found  Diagnostics
+	strict, advise bool
+	lookup         func(string) (string, bool)
+	readFile       func(string) ([]byte, error)
+	module         *Module
+	found          Diagnostics
+	errors         int // of found
 
 	file     string
+	lenient  bool                // unknown keys of this document are warnings
+	legacy   bool                // this document has a version
 	broken   map[*yaml.Node]bool // its variables could not be expanded
 	expanded map[*yaml.Node]bool // plain text that came from a variable: may be a number
 	seen     map[string]Pos      // names that may occur once
+	aims     []aim
+	routed   []routed
+	unrouted []unrouted
 }
 
 func (l *loader) source(data []byte) {
@@ -114,6 +133,7 @@ func (l *loader) source(data []byte) {
 }
 
 func (l *loader) syntax(err error) {
+	l.errors++
 	d := Diagnostic{File: l.file, Severity: Error, Message: err.Error()}
 	if le := (*yaml.LoadError)(nil); errors.As(err, &le) {
 		d.Line, d.Column, d.Message = le.Mark.Line, le.Mark.Column, "not valid YAML: "+le.Message
@@ -133,28 +153,13 @@ func (l *loader) document(doc *yaml.Node) bool {
 	if root.Kind == yaml.ScalarNode && root.Tag == nullTag {
 		return false
 	}
-	if version := legacyVersion(root); version != nil {
-		l.errorf(version, "version", "write one document per endpoint, ingress and egress, such as kind: "+kindEndpoint,
-			"the format with version: and module: is not supported yet")
+	l.expandTree(doc, "")
+	if root.Kind == yaml.MappingNode && lookupKey(root, "kind") == nil && lookupKey(root, "version") != nil {
+		l.oldFormat(root)
 		return true
 	}
-	l.expandTree(doc, "")
 	l.component(root)
 	return true
-}
-
-// legacyVersion returns the key that marks a document of StateFun's older
-// format.
-func legacyVersion(root *yaml.Node) *yaml.Node {
-	if root.Kind != yaml.MappingNode || lookupKey(root, "kind") != nil {
-		return nil
-	}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if root.Content[i].Value == "version" {
-			return root.Content[i]
-		}
-	}
-	return nil
 }
 
 // once reports what has been declared before.
@@ -173,6 +178,9 @@ func (l *loader) errorf(n *yaml.Node, key, hint, format string, args ...any) {
 }
 
 func (l *loader) report(s Severity, n *yaml.Node, key, hint, format string, args ...any) {
+	if s == Error {
+		l.errors++
+	}
 	l.found = append(l.found, Diagnostic{
 		File: l.file, Line: n.Line, Column: n.Column,
 		Severity: s, Key: key, Message: fmt.Sprintf(format, args...), Hint: hint,

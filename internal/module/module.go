@@ -10,8 +10,13 @@ import (
 // Module is what all the files of an application say together.
 type Module struct {
 	Endpoints           []Endpoint
+	Routers             []Router
 	Ingresses           []Ingress
 	Egresses            []Egress
+	KafkaIngresses      []KafkaIngress
+	KafkaEgresses       []KafkaEgress
+	KinesisIngresses    []KinesisIngress
+	KinesisEgresses     []KinesisEgress
 	PlaygroundIngresses []PlaygroundIngress
 	PlaygroundEgresses  []PlaygroundEgress
 }
@@ -65,8 +70,9 @@ const (
 	TransportOkHTTP
 )
 
-// Endpoint is a document of kind io.statefun.endpoints.v2/http, its defaults
-// filled in.
+// Endpoint is where functions are, its defaults filled in. All formats have
+// it: as io.statefun.endpoints.v2/http and v1/http, and as functions and
+// endpoints of the formats with a version.
 type Endpoint struct {
 	Pos         Pos
 	Functions   Pattern
@@ -167,6 +173,12 @@ type Ingress struct {
 	ID        actor.TypeName
 	ValueType string // empty: as the message says
 	Targets   []actor.TypeName
+
+	// Stream is an existing stream that is read instead of the application's
+	// own; empty: none. The last token of a message's subject is its key.
+	Stream   string
+	Subject  string // filter in Stream; empty: all
+	Consumer string // durable consumer whose filter and position are taken over once; empty: none
 }
 
 // Egress is a document of kind io.jetfn.nats.v1/egress.

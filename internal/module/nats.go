@@ -1,81 +1,36 @@
 package module
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-
-	"go.yaml.in/yaml/v4"
-
-	"github.com/jetfn/jetfn/actor"
-)
-
-func (l *loader) natsIngress(spec *object, pos Pos) {
-	in := Ingress{Pos: pos}
-	if n := spec.require("id"); n != nil {
-		if id, ok := l.typeName(n, "spec.id"); ok {
-			in.ID = id
-			l.once(n, "spec.id", "ingress "+id.String())
+func natsIngress(l *loader, d declared) mapping {
+	in := &Ingress{Pos: d.pos, ID: d.id}
+	keys := d.idKey(l.typeName(&in.ID), "Its name, `ns/name`; without `stream` it reads `<app>.ingress.<ns>.<name>.<key>`.")
+	keys = append(keys,
+		required("targets", l.targets(&in.Targets), "Function types; each gets every message, with the key as its id."),
+		defaults("valueType", l.valueType(&in.ValueType), "by the message's header", "The type of the values, `ns/name`."),
+		optional("stream", streamName(&in.Stream), "An existing stream to read instead; the last token of a message's subject is its key."),
+		defaults("subject", subject(&in.Subject, true), "all", "Which of the stream's subjects to read."),
+		optional("consumer", streamName(&in.Consumer), "A durable consumer of yours whose filter and position are taken over once."),
+	)
+	return mapping{keys: keys, finish: func(o *object) {
+		if n, path := d.place(o); !in.ID.IsZero() {
+			l.once(n, path, "ingress "+in.ID.String())
 		}
-	}
-	for _, key := range []string{"stream", "subject", "consumer"} {
-		if n := spec.value(key); n != nil {
-			l.errorf(n, "spec."+key, "leave it out and publish to <app>.ingress.<id>.<key>", "reading an existing stream is not supported yet")
+		for _, name := range []string{"subject", "consumer"} {
+			if n := o.value(name); n != nil && o.value("stream") == nil {
+				l.errorf(n, o.at(name), "name the stream, or leave it out and publish to <app>.ingress.<id>.<key>", "belongs to an existing stream, and none is named")
+			}
 		}
-	}
-	if n := spec.value("valueType"); n != nil {
-		if t, ok := l.typeName(n, "spec.valueType"); ok {
-			in.ValueType = t.String()
-		}
-	}
-	in.Targets = l.targets(spec)
-	l.module.Ingresses = append(l.module.Ingresses, in)
+		l.module.Ingresses = append(l.module.Ingresses, *in)
+	}}
 }
 
-func (l *loader) targets(spec *object) (out []actor.TypeName) {
-	list := spec.require("targets")
-	items := spec.list("targets")
-	if list != nil && list.Kind == yaml.SequenceNode && len(items) == 0 {
-		l.errorf(list, "spec.targets", "", "must name at least one function")
-	}
-	for i, n := range items {
-		key := fmt.Sprintf("spec.targets[%d]", i)
-		t, ok := l.typeName(n, key)
-		switch {
-		case !ok:
-		case slices.Contains(out, t):
-			l.errorf(n, key, "", "target %s occurs twice", t)
-		default:
-			out = append(out, t)
+func natsEgress(l *loader, d declared) mapping {
+	e := &Egress{Pos: d.pos, ID: Pattern{Namespace: d.id.Namespace, Name: d.id.Name}}
+	keys := d.idKey(l.pattern(&e.ID), "Its name, `ns/name`, or `ns/*` for all of a namespace.")
+	keys = append(keys, defaults("subject", subject(&e.Subject, false), "`<app>.egress.<ns>.<name>`", "Another prefix for the subjects of its messages."))
+	return mapping{keys: keys, finish: func(o *object) {
+		if n, path := d.place(o); e.ID.Namespace != "" {
+			l.once(n, path, "egress "+e.ID.String())
 		}
-	}
-	return out
-}
-
-func (l *loader) natsEgress(spec *object, pos Pos) {
-	e := Egress{Pos: pos}
-	if n := spec.require("id"); n != nil {
-		if id, ok := l.pattern(n, "spec.id"); ok {
-			e.ID = id
-			l.once(n, "spec.id", "egress "+id.String())
-		}
-	}
-	if n := spec.value("subject"); n != nil {
-		e.Subject = l.text(n, "spec.subject")
-		l.checkSubject(n, e.Subject)
-	}
-	l.module.Egresses = append(l.module.Egresses, e)
-}
-
-// checkSubject wants a subject that messages can be published to.
-func (l *loader) checkSubject(n *yaml.Node, subject string) {
-	if subject == "" {
-		return
-	}
-	for token := range strings.SplitSeq(subject, ".") {
-		if token == "" || token == "*" || token == ">" || strings.ContainsAny(token, " \t\r\n") {
-			l.errorf(n, "spec.subject", "", "%q is no subject to publish to: no empty tokens, blanks or wildcards", subject)
-			return
-		}
-	}
+		l.module.Egresses = append(l.module.Egresses, *e)
+	}}
 }

@@ -2,47 +2,46 @@ package module
 
 import (
 	"fmt"
-	"slices"
 )
 
-func (l *loader) playgroundIngress(spec *object, pos Pos) {
-	l.once(spec.node, "", "ingress io.statefun.playground/ingress")
-	port, ok := l.port(spec)
-	if ok {
-		l.module.PlaygroundIngresses = append(l.module.PlaygroundIngresses, PlaygroundIngress{Pos: pos, Port: port})
+func playgroundIngress(l *loader, d declared) mapping {
+	in := &PlaygroundIngress{Pos: d.pos}
+	return mapping{
+		keys: []key{port(&in.Port)},
+		finish: func(o *object) {
+			l.once(o.node, o.path, "ingress io.statefun.playground/ingress")
+			if l.freePort(o, in.Port) {
+				l.module.PlaygroundIngresses = append(l.module.PlaygroundIngresses, *in)
+			}
+		},
 	}
 }
 
-func (l *loader) playgroundEgress(spec *object, pos Pos) {
-	l.once(spec.node, "", "egress io.statefun.playground/egress")
-	e := PlaygroundEgress{Pos: pos}
-	port, ok := l.port(spec)
-	e.Port = port
-	spec.require("topics")
-	for i, n := range spec.list("topics") {
-		key := fmt.Sprintf("spec.topics[%d]", i)
-		switch topic := l.text(n, key); {
-		case topic == "":
-		case slices.Contains(e.Topics, topic):
-			l.errorf(n, key, "", "topic %q occurs twice", topic)
-		default:
-			e.Topics = append(e.Topics, topic)
-		}
-	}
-	if ok {
-		l.module.PlaygroundEgresses = append(l.module.PlaygroundEgresses, e)
+func playgroundEgress(l *loader, d declared) mapping {
+	e := &PlaygroundEgress{Pos: d.pos}
+	topics := list[string]{into: &e.Topics, item: text, name: func(s string) string { return fmt.Sprintf("topic %q", s) }}
+	return mapping{
+		keys: []key{
+			port(&e.Port),
+			required("topics", topics, "The topics that there are; functions name one in each record."),
+		},
+		finish: func(o *object) {
+			l.once(o.node, o.path, "egress io.statefun.playground/egress")
+			if l.freePort(o, e.Port) {
+				l.module.PlaygroundEgresses = append(l.module.PlaygroundEgresses, *e)
+			}
+		},
 	}
 }
 
-func (l *loader) port(spec *object) (int, bool) {
-	n := spec.require("port")
-	if n == nil {
-		return 0, false
-	}
-	port := spec.integer("port", 0, 1, 65535)
+func port(into *int) key {
+	return required("port", number(into, 1, 65535), "The port to listen on.")
+}
+
+func (l *loader) freePort(o *object, port int) bool {
 	if port == 0 {
-		return 0, false
+		return false
 	}
-	l.once(n, "spec.port", fmt.Sprintf("port %d", port))
-	return port, true
+	l.once(o.place("port"), o.at("port"), fmt.Sprintf("port %d", port))
+	return true
 }

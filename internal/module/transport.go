@@ -1,35 +1,17 @@
 package module
 
 import (
-	"math"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v4"
 )
 
 const (
 	transportAsync  = "io.statefun.transports.v1/async"
 	transportOkHTTP = "io.statefun.transports.v1/okhttp"
 )
-
-func (l *loader) transport(spec *object) Transport {
-	o, ok := spec.child("transport")
-	if !ok {
-		return asyncDefaults()
-	}
-	defer o.done()
-	switch kind := o.text("type"); kind {
-	case "", transportAsync:
-		return l.async(o)
-	case transportOkHTTP:
-		return l.okhttp(o)
-	default:
-		hint := "use " + transportAsync + " or " + transportOkHTTP
-		l.errorf(o.value("type"), "spec.transport.type", hint, "unknown transport %q", kind)
-		o.known = append(o.known, o.order...)
-		return asyncDefaults()
-	}
-}
 
 func asyncDefaults() Transport {
 	return Transport{
@@ -38,43 +20,110 @@ func asyncDefaults() Transport {
 	}
 }
 
-func (l *loader) async(o *object) Transport {
-	t := asyncDefaults()
-	t.Call = l.positive(o, "call", t.Call)
-	t.Connect = l.positive(o, "connect", t.Connect)
-	t.PoolTTL = o.duration("pool_ttl", t.PoolTTL)
-	t.PoolSize = o.integer("pool_size", t.PoolSize, 1, math.MaxInt32)
-	t.MaxBytes = o.integer("payload_max_bytes", t.MaxBytes, 1, math.MaxInt32)
-	if limits, ok := o.child("timeouts"); ok { // of the time before the flat keys, which it overrides
-		t.Call = l.positive(limits, "call", time.Minute)
-		t.Connect = l.positive(limits, "connect", 10*time.Second)
-		limits.done()
+// okHTTPDefaults are also those of endpoints.v1 and of StateFun 2.2.
+func okHTTPDefaults() Transport {
+	return Transport{
+		Kind: TransportOkHTTP, Call: time.Minute, Connect: 10 * time.Second, Read: 10 * time.Second, Write: 10 * time.Second,
+		PoolSize: 1024, PoolTTL: time.Minute, MaxBytes: 32 << 20,
 	}
-	t.TLS = l.tls(o)
-	return t
 }
 
-// tls reads the keys of certificates.
-func (l *loader) tls(o *object) TLS {
-	var t TLS
-	for key, path := range map[string]*string{
-		"trust_cacerts": &t.TrustCACerts, "client_cert": &t.ClientCert,
-		"client_key": &t.ClientKey, "client_key_password": &t.ClientKeyPassword,
-	} {
-		*path = l.resource(o.text(key))
-	}
-	if cert, key := o.value("client_cert"), o.value("client_key"); (cert == nil) != (key == nil) {
-		l.errorf(o.node, o.path, "", "client_cert and client_key go together, one of them is missing")
-	}
-	return t
+// transport is the key transport of endpoints.v2.
+func transport(t *Transport) value {
+	return variants{tag: "type", fallback: transportAsync, cases: []variant{asyncTransport(t), okHTTPTransport(t)}}
 }
 
-// resource is the path of the file that a module names: as a path, a file:
-// URL, or with classpath:, which is where the module is.
-func (l *loader) resource(name string) string {
-	if name == "" {
-		return ""
+func asyncTransport(t *Transport) variant {
+	d := asyncDefaults()
+	var call, connect time.Duration // of timeouts
+	return variant{
+		word: transportAsync, doc: "StateFun's default since 3.2.",
+		chosen: func() { *t = d },
+		keys: []key{
+			optional("call", positive(&t.Call, d.Call), "Time for a whole call: waiting for a connection, all rounds, and the answer."),
+			optional("connect", positive(&t.Connect, d.Connect), "Time to make a connection, and for its TLS handshake."),
+			optional("pool_ttl", duration(&t.PoolTTL, d.PoolTTL), "How long an idle connection is kept; 0: not at all."),
+			optional("pool_size", integer(&t.PoolSize, d.PoolSize, 1), "How many idle connections are kept."),
+			optional("payload_max_bytes", integer(&t.MaxBytes, d.MaxBytes, 1), "The largest request or answer."),
+			optional("trust_cacerts", resource(&t.TLS.TrustCACerts), "File of the certificates (PEM) that the endpoint's is checked by; absent: the system's."),
+			optional("client_cert", resource(&t.TLS.ClientCert), "File of the certificate (PEM) that is shown to the endpoint; needs `client_key`."),
+			optional("client_key", resource(&t.TLS.ClientKey), "File of its private key (PEM, PKCS #8)."),
+			optional("client_key_password", resource(&t.TLS.ClientKeyPassword), "File that holds the password of the private key."),
+			optional("timeouts", mapping{keys: []key{
+				optional("call", positive(&call, time.Minute), "Takes the place of `call` above."),
+				optional("connect", positive(&connect, 10*time.Second), "Takes the place of `connect` above."),
+			}}, "The keys of an older format. Where it is present it overrides the two above, with defaults of its own."),
+		},
+		finish: func(o *object) {
+			if o.value("timeouts") != nil {
+				t.Call, t.Connect = call, connect
+			}
+			cert, key := o.value("client_cert"), o.value("client_key")
+			if (cert == nil) != (key == nil) {
+				o.load.errorf(o.node, o.path, "", "client_cert and client_key go together, one of them is missing")
+			}
+			if o.value("client_key_password") != nil && key == nil {
+				o.load.errorf(o.place("client_key_password"), o.at("client_key_password"), "", "there is no client_key that it could open")
+			}
+		},
 	}
+}
+
+func okHTTPTransport(t *Transport) variant {
+	return variant{
+		word: transportOkHTTP, doc: "StateFun's default before 3.2: follows redirects, limits silence while reading and writing.",
+		chosen: func() { *t = okHTTPDefaults() },
+		keys:   []key{optional("timeouts", timeouts(t), "Time limits.")},
+	}
+}
+
+// timeouts are the time limits of okhttp and of endpoints.v1.
+func timeouts(t *Transport) value {
+	d := okHTTPDefaults()
+	return mapping{
+		keys: []key{
+			optional("call", positive(&t.Call, d.Call), "Time for a whole call."),
+			optional("connect", positive(&t.Connect, d.Connect), "Time to make a connection; not longer than `call`."),
+			optional("read", positive(&t.Read, d.Read), "How long the endpoint may be silent; not longer than `call`."),
+			optional("write", positive(&t.Write, d.Write), "Time for one write; not longer than `call`."),
+		},
+		finish: func(o *object) { checkLimits(o, t, "call", "connect", "read", "write") },
+	}
+}
+
+// checkLimits holds the three limits within a call to that of the whole call.
+// Where one of them is a default, it gives way.
+func checkLimits(o *object, t *Transport, call, connect, read, write string) {
+	for _, limit := range []struct {
+		name string
+		into *time.Duration
+	}{{connect, &t.Connect}, {read, &t.Read}, {write, &t.Write}} {
+		if *limit.into <= t.Call {
+			continue
+		}
+		if o.value(limit.name) != nil {
+			o.load.errorf(o.value(limit.name), o.at(limit.name), "", "must not be longer than %s, which is %s", call, FormatDuration(t.Call))
+		}
+		*limit.into = t.Call
+	}
+}
+
+// resource is a file: a path, a file: URL, or classpath:, which is where the
+// module is. Relative paths begin there too.
+func resource(into *string) value {
+	return scalar[string]{
+		into: into, form: Schema{Type: typeText, MinLength: 1},
+		parse: func(l *loader, n *yaml.Node, path string) (string, bool) {
+			name := l.text(n, path)
+			if name == "" {
+				return "", false
+			}
+			return l.resolve(name), true
+		},
+	}
+}
+
+func (l *loader) resolve(name string) string {
 	if rest, ok := strings.CutPrefix(name, "file:"); ok {
 		name = rest
 		if strings.HasPrefix(name, "///") {
@@ -87,34 +136,4 @@ func (l *loader) resource(name string) string {
 		return name
 	}
 	return filepath.Join(filepath.Dir(l.file), name)
-}
-
-func (l *loader) okhttp(o *object) Transport {
-	t := Transport{
-		Kind: TransportOkHTTP, Call: time.Minute, Connect: 10 * time.Second, Read: 10 * time.Second, Write: 10 * time.Second,
-		PoolSize: 1024, PoolTTL: time.Minute, MaxBytes: 32 << 20,
-	}
-	limits, ok := o.child("timeouts")
-	if !ok {
-		return t
-	}
-	t.Call = l.positive(limits, "call", t.Call)
-	for key, d := range map[string]*time.Duration{"connect": &t.Connect, "read": &t.Read, "write": &t.Write} {
-		*d = l.positive(limits, key, min(*d, t.Call))
-		if *d > t.Call {
-			l.errorf(limits.value(key), join(limits.path, key), "", "must not be longer than call, which is %s", t.Call)
-		}
-	}
-	limits.done()
-	return t
-}
-
-// positive reads a duration that must not be zero.
-func (l *loader) positive(o *object, key string, fallback time.Duration) time.Duration {
-	d := o.duration(key, fallback)
-	if v := o.value(key); d == 0 && v != nil && !l.broken[v] {
-		l.errorf(v, join(o.path, key), "", "must be longer than zero")
-		return fallback
-	}
-	return d
 }

@@ -78,3 +78,26 @@ func TestWhatAModuleSaysAndNothingDoesIsRefusedAtItsPlace(t *testing.T) {
 		}
 	}
 }
+
+func TestWaysInAndOutThatNothingServesAreRefusedAllAtOnce(t *testing.T) {
+	t.Parallel()
+	m := parse(t, `
+kind: io.statefun.kafka.v1/ingress
+spec: {id: a/in, address: "k:1", consumerGroupId: g, topics: [{topic: t, valueType: a/b, targets: [a/f]}]}
+---
+kind: io.statefun.kinesis.v1/egress
+spec: {id: a/out}
+---
+kind: io.jetfn.nats.v1/ingress
+spec: {id: a/stream, stream: OTHER, targets: [a/f]}
+`)
+	err := runtime.Run(t.Context(), runtime.Config{Module: m, DataDir: t.TempDir()})
+	if !errors.Is(err, runtime.ErrUsage) {
+		t.Fatalf("Run = %v, want ErrUsage", err)
+	}
+	for _, want := range []string{"test.yaml:2:1: ingress a/in: reading Kafka", "test.yaml:5:1: egress a/out: writing to Kinesis", "ingress a/stream: reading an existing stream"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("Run = %v, want %q in it", err, want)
+		}
+	}
+}

@@ -128,6 +128,9 @@ func (c Config) check() error {
 	if c.Module == nil {
 		return fmt.Errorf("%w: no module", ErrUsage)
 	}
+	if err := unconnected(c.Module); err != nil {
+		return err
+	}
 	if c.Replicas != 1 {
 		return fmt.Errorf("%w: --replicas %d is not supported yet, only 1 is", ErrUsage, c.Replicas)
 	}
