@@ -10,8 +10,8 @@ import (
 // defaultMaxBodyBytes leaves room for headers in a message of 8 MiB.
 const defaultMaxBodyBytes = 8<<20 - 64<<10
 
-// APIConfig is what the HTTP surface needs. Only Metrics, Hosts, MaxBodyBytes
-// and Log may be left out.
+// APIConfig is what the HTTP surface needs. Only Metrics, Access,
+// MaxBodyBytes and Log may be left out.
 type APIConfig struct {
 	App       string // the application's name, shown at /
 	Version   string // shown at /
@@ -20,9 +20,7 @@ type APIConfig struct {
 	Functions Functions
 	Readiness Readiness
 	Metrics   http.Handler // nil: /metrics is not found
-	// Hosts are names by which requests may call this listener besides
-	// loopback names and the address it listens at; "*" allows all.
-	Hosts []string
+	Access    Access
 	// MaxBodyBytes limits a message's body. The default is 8 MiB less 64 KiB.
 	MaxBodyBytes int64
 	Log          zerolog.Logger
@@ -41,16 +39,24 @@ func NewAPI(cfg APIConfig) http.Handler {
 	if cfg.MaxBodyBytes == 0 {
 		cfg.MaxBodyBytes = defaultMaxBodyBytes
 	}
-	a := &api{APIConfig: cfg, guard: newGuard(cfg.Hosts, false)}
+	a := &api{APIConfig: cfg, guard: newGuard(cfg.Access, false)}
 	a.table = a.routes()
 	return a
 }
 
 // ServeHTTP answers one request.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.guard.pass(w, r, a.route)
+}
+
+func (a *api) route(w http.ResponseWriter, r *http.Request) {
 	rt, raw, p := a.find(r)
+	role := RolePublic
+	if rt != nil {
+		role = rt.role
+	}
 	if rt == nil || !rt.probe {
-		if refused := a.guard.refuse(r); refused != nil {
+		if refused := a.guard.refuse(r, role); refused != nil {
 			p = refused
 		}
 	}

@@ -9,33 +9,42 @@ import (
 	"strings"
 )
 
-// guard refuses what a foreign web page makes a browser send: any page can
-// post to loopback, and a name that its owner points at loopback makes our
-// answers readable to it.
+// guard refuses whom Access does not let in, and what a foreign web page makes
+// a browser send: any page can post to loopback, and a name that its owner
+// points at loopback makes our answers readable to it.
 type guard struct {
-	hosts map[string]bool // lower case
-	any   bool
+	access Access
+	hosts  map[string]bool // lower case
+	any    bool
 	// strict also refuses foreign reads, where a read has an effect.
 	strict bool
+	door
 }
 
-func newGuard(hosts []string, strict bool) *guard {
-	g := &guard{hosts: make(map[string]bool, len(hosts)), strict: strict}
-	for _, h := range hosts {
+func newGuard(access Access, strict bool) *guard {
+	g := &guard{access: access, hosts: make(map[string]bool, len(access.Hosts)), strict: strict, door: newDoor(access)}
+	for _, h := range access.Hosts {
 		g.hosts[strings.ToLower(h)] = true
 		g.any = g.any || h == "*"
 	}
 	return g
 }
 
-// refuse returns why r is refused, or nil.
-func (g *guard) refuse(r *http.Request) *Problem {
+// refuse returns why r may not use what is for role, or nil.
+func (g *guard) refuse(r *http.Request, role Role) *Problem {
+	if p := g.refuseForeign(r); p != nil {
+		return p
+	}
+	return g.access.authorize(r, role)
+}
+
+func (g *guard) refuseForeign(r *http.Request) *Problem {
 	if !g.allowsHost(r) {
-		return problem(forbiddenOrigin, fmt.Sprintf("host %q is no name of this listener; call it by a loopback name or by its address", r.Host))
+		return problem(notAllowed, fmt.Sprintf("host %q is no name of this listener; call it by a loopback name or by its address", r.Host))
 	}
 	if origins := r.Header.Values("Origin"); len(origins) > 0 {
 		if len(origins) > 1 || !sameOrigin(origins[0], r.Host) {
-			return problem(forbiddenOrigin, fmt.Sprintf("origin %q is not this listener, whose host is %q", strings.Join(origins, ", "), r.Host))
+			return problem(notAllowed, fmt.Sprintf("origin %q is not this listener, whose host is %q", strings.Join(origins, ", "), r.Host))
 		}
 	}
 	safe := !g.strict && (r.Method == http.MethodGet || r.Method == http.MethodHead)
@@ -43,7 +52,7 @@ func (g *guard) refuse(r *http.Request) *Problem {
 	case "", "none", "same-origin":
 	default:
 		if !safe {
-			return problem(forbiddenOrigin, fmt.Sprintf("the request was sent by another site's page (Sec-Fetch-Site: %s)", site))
+			return problem(notAllowed, fmt.Sprintf("the request was sent by another site's page (Sec-Fetch-Site: %s)", site))
 		}
 	}
 	return nil

@@ -64,7 +64,7 @@ func TestRequestsOfForeignPagesAreRefused(t *testing.T) {
 					return actor.StateView{State: actor.State{{Name: "seen", Value: hello}}}, nil
 				},
 			}
-			h := gateway.NewAPI(gateway.APIConfig{Sender: app, States: app, Functions: app, Readiness: app, Hosts: []string{"JETFN.test"}})
+			h := gateway.NewAPI(gateway.APIConfig{Sender: app, States: app, Functions: app, Readiness: app, Access: gateway.Access{Hosts: []string{"JETFN.test"}}})
 			r := request(c.method, c.target, "x", c.headers...)
 			r.Host = c.host
 			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 8080}))
@@ -86,7 +86,7 @@ func TestRequestsOfForeignPagesAreRefused(t *testing.T) {
 func TestAStarAllowsAllHostsButNotAllOrigins(t *testing.T) {
 	t.Parallel()
 	app := &fakeApp{}
-	h := gateway.NewAPI(gateway.APIConfig{Sender: app, States: app, Functions: app, Readiness: app, Hosts: []string{"*"}})
+	h := gateway.NewAPI(gateway.APIConfig{Sender: app, States: app, Functions: app, Readiness: app, Access: gateway.Access{Hosts: []string{"*"}}})
 	r := request("POST", "/v1/send/example/greeter/Bob", "x")
 	r.Host = "anything.example"
 	if w := serve(h, r); w.Code != http.StatusAccepted {

@@ -26,13 +26,17 @@ type playgroundIngress struct {
 // NewPlaygroundIngress returns the playground's way in: any method to
 // /<namespace>/<type>/<id> stores the body as a message. The header Status of
 // the answer is 200 or 500 as upstream's, and what was not accepted has a
-// status of 4xx or 5xx besides. Hosts are as in APIConfig.
-func NewPlaygroundIngress(sender Sender, functions Functions, hosts ...string) http.Handler {
-	return &playgroundIngress{sender: sender, functions: functions, guard: newGuard(hosts, true)}
+// status of 4xx or 5xx besides. A token needs the role ingress.
+func NewPlaygroundIngress(sender Sender, functions Functions, access Access) http.Handler {
+	return &playgroundIngress{sender: sender, functions: functions, guard: newGuard(access, true)}
 }
 
 // ServeHTTP stores one message.
 func (h *playgroundIngress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.guard.pass(w, r, h.serve)
+}
+
+func (h *playgroundIngress) serve(w http.ResponseWriter, r *http.Request) {
 	if p := h.store(w, r); p != nil {
 		w.Header().Set(statusHeader, "500")
 		p.write(w, r)
@@ -43,7 +47,7 @@ func (h *playgroundIngress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *playgroundIngress) store(w http.ResponseWriter, r *http.Request) *Problem {
-	if p := h.guard.refuse(r); p != nil {
+	if p := h.guard.refuse(r, RoleIngress); p != nil {
 		return p
 	}
 	target, p := addressOf(rawSegments(r))
@@ -82,9 +86,10 @@ type playgroundEgress struct {
 // NewPlaygroundEgress returns the playground's way out: GET /<topic> takes
 // the oldest record of a topic, once. The header Status of the answer is 200,
 // 404 when there is no record, or 405 when there is no such topic, all with
-// the status 200 and, but for the first, no body. Hosts are as in APIConfig.
-func NewPlaygroundEgress(p Popper, topics []string, hosts ...string) http.Handler {
-	h := &playgroundEgress{popper: p, topics: make(map[string]bool, len(topics)), guard: newGuard(hosts, true)}
+// the status 200 and, but for the first, no body. A token needs the role
+// ingress: a record is gone for others once it is taken.
+func NewPlaygroundEgress(p Popper, topics []string, access Access) http.Handler {
+	h := &playgroundEgress{popper: p, topics: make(map[string]bool, len(topics)), guard: newGuard(access, true)}
 	for _, t := range topics {
 		h.topics[t] = true
 	}
@@ -93,7 +98,11 @@ func NewPlaygroundEgress(p Popper, topics []string, hosts ...string) http.Handle
 
 // ServeHTTP takes one record.
 func (h *playgroundEgress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if p := h.guard.refuse(r); p != nil {
+	h.guard.pass(w, r, h.serve)
+}
+
+func (h *playgroundEgress) serve(w http.ResponseWriter, r *http.Request) {
+	if p := h.guard.refuse(r, RoleIngress); p != nil {
 		h.fail(w, r, p)
 		return
 	}

@@ -35,7 +35,7 @@ func TestPlaygroundIngressTakesAnyMethod(t *testing.T) {
 				got = v
 				return gateway.Receipt{}, nil
 			}}
-			w := serve(gateway.NewPlaygroundIngress(app, app), request(c.method, c.path, c.body, "Content-Type", c.contentType))
+			w := serve(gateway.NewPlaygroundIngress(app, app, gateway.Access{}), request(c.method, c.path, c.body, "Content-Type", c.contentType))
 			if w.Code != 200 || w.Header().Get("Status") != "200" || w.Body.Len() != 0 {
 				t.Errorf("the answer is %d, Status %q, %q", w.Code, w.Header().Get("Status"), w.Body)
 			}
@@ -77,7 +77,7 @@ func TestPlaygroundIngressSaysWhatItDidNotTake(t *testing.T) {
 					return gateway.Receipt{}, c.err
 				},
 			}
-			w := serve(gateway.NewPlaygroundIngress(app, app), c.r)
+			w := serve(gateway.NewPlaygroundIngress(app, app, gateway.Access{}), c.r)
 			wantProblem(t, w, c.status, c.slug, c.accepted)
 			if got := w.Header().Get("Status"); got != "500" {
 				t.Errorf("header Status = %q, want 500", got)
@@ -104,7 +104,7 @@ func (q queue) Pop(_ context.Context, topic string) ([]byte, bool, error) {
 func TestPlaygroundEgressHandsEachRecordOutOnce(t *testing.T) {
 	t.Parallel()
 	q := queue{"greetings": {"one", "", "three"}, "a/b": {"slash"}, "secret": {"x"}}
-	h := gateway.NewPlaygroundEgress(q, []string{"greetings", "a/b", "broken"})
+	h := gateway.NewPlaygroundEgress(q, []string{"greetings", "a/b", "broken"}, gateway.Access{})
 	for i, c := range []struct {
 		method, path string
 		code         int

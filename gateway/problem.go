@@ -24,7 +24,8 @@ type Problem struct {
 	// Accepted is false when the request surely had no effect.
 	Accepted bool `json:"accepted"`
 
-	allow string // the methods to use instead; empty: the method is right
+	allow     string // the methods to use instead; empty: the method is right
+	challenge string // what credentials are missing; empty: none
 }
 
 const problemPrefix = "urn:jetfn:problem:"
@@ -36,7 +37,8 @@ const (
 	badAddress      slug = "bad-address"
 	badBody         slug = "bad-body"
 	badRequest      slug = "bad-request"
-	forbiddenOrigin slug = "forbidden"
+	unauthorized    slug = "unauthorized"
+	notAllowed      slug = "forbidden"
 	unknownFunction slug = "unknown-function"
 	notFound        slug = "not-found"
 	badMethod       slug = "method-not-allowed"
@@ -58,8 +60,10 @@ func (s slug) statusAndTitle() (int, string) {
 		return http.StatusBadRequest, "The body can't be read"
 	case badRequest:
 		return http.StatusBadRequest, "The request can't be understood"
-	case forbiddenOrigin:
-		return http.StatusForbidden, "The request comes from elsewhere"
+	case unauthorized:
+		return http.StatusUnauthorized, "Who asks is not known"
+	case notAllowed:
+		return http.StatusForbidden, "The request is not allowed"
 	case unknownFunction:
 		return http.StatusNotFound, "No function serves this address"
 	case notFound:
@@ -123,11 +127,17 @@ func problemOf(err error, write bool) *Problem {
 // write answers a request with p.
 func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
 	p.TraceID = traceID(r)
+	if d, ok := w.(*response); ok {
+		d.problem = p
+	}
 	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
 	if p.allow != "" {
 		w.Header().Set("Allow", p.allow)
+	}
+	if p.challenge != "" {
+		w.Header().Set("WWW-Authenticate", p.challenge)
 	}
 	writeJSON(w, p.Status, "application/problem+json", p)
 }

@@ -101,6 +101,8 @@ func bodyOf(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Probl
 	switch {
 	case errors.As(err, &exceeded):
 		return nil, large
+	case errors.Is(err, errCrowded):
+		return nil, problem(busy, err.Error())
 	case err != nil:
 		return nil, problem(badBody, fmt.Sprintf("the body broke off after %d bytes: %v", len(body), err))
 	}

@@ -23,7 +23,7 @@ func served(t *testing.T, h http.Handler) (addr string, stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- gateway.Serve(ctx, ln, h) }()
+	go func() { ended <- gateway.Serve(ctx, ln, h, gateway.ServeConfig{}) }()
 	stopped := false
 	stop = func() error {
 		if stopped {
@@ -129,7 +129,7 @@ func TestServeReportsALostListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = ln.Close()
-	if err := gateway.Serve(t.Context(), ln, http.NotFoundHandler()); err == nil {
+	if err := gateway.Serve(t.Context(), ln, http.NotFoundHandler(), gateway.ServeConfig{}); err == nil {
 		t.Error("Serve on a closed listener = nil, want an error")
 	}
 }

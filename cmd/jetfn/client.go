@@ -22,6 +22,7 @@ type serverFlags struct {
 	Server  string        `default:"http://127.0.0.1:8080" help:"Address of the running application."`
 	Timeout time.Duration `default:"30s" help:"How long to wait for the answer."`
 	Output  output        `short:"o" default:"text" enum:"text,json" help:"Format: ${enum}."`
+	credentialFlags
 }
 
 // answerError is a request that was refused, or got no answer.
@@ -40,7 +41,11 @@ func (e *answerError) Error() string {
 	if e.problem.Detail != "" {
 		text = e.problem.Detail
 	}
-	return fmt.Sprintf("%s (%s, status %d)", text, strings.TrimPrefix(e.problem.Type, "urn:jetfn:problem:"), e.problem.Status)
+	text = fmt.Sprintf("%s (%s, status %d)", text, strings.TrimPrefix(e.problem.Type, "urn:jetfn:problem:"), e.problem.Status)
+	if e.problem.Status == http.StatusUnauthorized {
+		text += "; set " + tokenVariable + ", or give --token-file"
+	}
+	return text
 }
 
 func (e *answerError) Unwrap() error { return e.err }
@@ -103,7 +108,13 @@ func (s *serverFlags) do(ctx context.Context, method, path string, header http.H
 	if header != nil {
 		request.Header = header
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}}
+	if err := s.sign(request); err != nil {
+		return err
+	}
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		if inner := (*url.Error)(nil); errors.As(err, &inner) {

@@ -50,7 +50,7 @@ func (d *demoCommand) Run(ctx context.Context, c console, log zerolog.Logger) (e
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	group, running := errgroup.WithContext(ctx)
 	var function errgroup.Group // it serves until the last call is drained
-	function.Go(func() error { return gateway.Serve(serving, ln, demo.Greeter()) })
+	function.Go(func() error { return gateway.Serve(serving, ln, demo.Greeter(), gateway.ServeConfig{Log: log}) })
 	ready := make(chan runtime.Addresses, 1)
 	running, stop := context.WithCancel(running)
 	group.Go(func() error {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/jetfn/jetfn/internal/certtest"
 	"github.com/jetfn/jetfn/internal/demo"
 )
 
@@ -24,10 +25,14 @@ func TestMain(m *testing.M) {
 
 // TestCommands runs the scripts, each of which is told in its own words what
 // it shows. Every script has free ports in $HTTP and $NATS, the URL of a
-// greeter in $GREETER, and the command "await", which waits until the
-// application at an address is ready.
+// greeter in $GREETER, a certificate for clients and servers, its key and its
+// authority in $TLS_CERT, $TLS_KEY and $TLS_CA, and the commands "await", which
+// waits until the application at an address is ready, and "untilok", which
+// repeats a command until it succeeds.
 func TestCommands(t *testing.T) {
 	t.Parallel()
+	authority := certtest.New(t)
+	cert, key := authority.Issue("jetfn")
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireUniqueNames:  true,
@@ -36,6 +41,9 @@ func TestCommands(t *testing.T) {
 			greeter := httptest.NewServer(demo.Greeter())
 			env.Defer(greeter.Close)
 			env.Setenv("GREETER", greeter.URL)
+			env.Setenv("TLS_CA", authority.CA)
+			env.Setenv("TLS_CERT", cert)
+			env.Setenv("TLS_KEY", key)
 			for _, name := range []string{"HTTP", "NATS", "OTHER"} {
 				address, err := freeAddress()
 				if err != nil {
@@ -50,6 +58,7 @@ func TestCommands(t *testing.T) {
 			"expand":    expand,
 			"exits":     exits,
 			"terminate": terminate,
+			"untilok":   untilOK,
 		},
 	})
 }
@@ -79,6 +88,17 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s is not ready in time", args[0])
+}
+
+// untilOK repeats a command until it succeeds.
+func untilOK(ts *testscript.TestScript, _ bool, args []string) {
+	var err error
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if err = ts.Exec(args[0], args[1:]...); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("%s: %v", strings.Join(args, " "), err)
 }
 
 // expand replaces $NAMES in a file by the script's environment.

@@ -30,6 +30,8 @@ type runCommand struct {
 	EgressMaxAge   time.Duration `default:"168h" help:"How long egress, ingress and dead-letter streams keep messages."`
 	EgressMaxBytes int64         `default:"0" help:"Size at which the egress stream refuses new messages; 0: none."`
 
+	HTTPListener httpFlags `embed:"" prefix:"http-"`
+
 	PlaygroundHost string `default:"127.0.0.1" help:"Host that the playground's ports listen on."`
 	Strict         bool   `help:"Refuse unknown keys in modules."`
 	Insecure       bool   `help:"Listen on other than loopback addresses although there are no credentials."`
@@ -48,7 +50,7 @@ func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) err
 	return runtime.Run(ctx, runtime.Config{
 		Module: m, App: r.App, Version: buildOf().Version,
 		NATSURLs: r.NATS, DataDir: r.Data, NATSListen: r.NATSListen, SyncInterval: r.Sync == "interval",
-		HTTPAddr: r.HTTP, PlaygroundHost: r.PlaygroundHost, Insecure: r.Insecure,
+		HTTPAddr: r.HTTP, HTTP: r.HTTPListener.config(), PlaygroundHost: r.PlaygroundHost, Insecure: r.Insecure,
 		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask,
 		EgressMaxAge: r.EgressMaxAge, EgressMaxBytes: r.EgressMaxBytes,
 		Out: c.out, Log: log,

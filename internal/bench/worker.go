@@ -108,7 +108,7 @@ func RunFunction(ctx context.Context, config string, in io.Reader, out io.Writer
 	var server errgroup.Group
 	server.Go(func() error {
 		defer stop()
-		return gateway.Serve(ctx, ln, remoteCounter())
+		return gateway.Serve(ctx, ln, remoteCounter(), gateway.ServeConfig{})
 	})
 	err = obey(ctx, in, out, readiness{HTTP: ln.Addr().String()}, &profiler{dir: cfg.ProfileDir, prefix: "function"})
 	stop()

@@ -62,6 +62,7 @@ type Config struct {
 	SyncInterval bool
 
 	HTTPAddr       string // default 127.0.0.1:8080
+	HTTP           HTTPConfig
 	PlaygroundHost string // default 127.0.0.1
 	Insecure       bool   // listen on other than loopback addresses
 
@@ -140,27 +141,30 @@ func (c Config) check() error {
 	if c.MaxPerTask < 0 || c.History < 0 {
 		return fmt.Errorf("%w: --max-per-task and --history can't be negative", ErrUsage)
 	}
-	if err := c.checkHost("--http", c.HTTPAddr); err != nil {
+	if err := c.HTTP.check(); err != nil {
+		return err
+	}
+	if err := c.checkHost("--http", c.HTTPAddr, c.HTTP.credentials()); err != nil {
 		return err
 	}
 	if len(c.Module.PlaygroundIngresses)+len(c.Module.PlaygroundEgresses) > 0 {
-		if err := c.checkHost("--playground-host", net.JoinHostPort(c.PlaygroundHost, "0")); err != nil {
+		if err := c.checkHost("--playground-host", net.JoinHostPort(c.PlaygroundHost, "0"), c.HTTP.credentials()); err != nil {
 			return err
 		}
 	}
 	if c.embedded() {
-		return c.checkHost("--nats-listen", c.NATSListen)
+		return c.checkHost("--nats-listen", c.NATSListen, false)
 	}
 	return nil
 }
 
-// checkHost refuses addresses that others can reach.
-func (c Config) checkHost(flag, address string) error {
+// checkHost refuses addresses that others can reach without credentials.
+func (c Config) checkHost(flag, address string, credentials bool) error {
 	host, _, err := splitAddress(address)
 	if err != nil {
 		return fmt.Errorf("%w: %s %s: %w", ErrUsage, flag, address, err)
 	}
-	if c.Insecure || loopback(host) {
+	if c.Insecure || credentials || loopback(host) {
 		return nil
 	}
 	return fmt.Errorf("%w: %s %s can be reached from other machines, and there are no credentials; "+

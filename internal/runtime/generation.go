@@ -149,7 +149,7 @@ func (g *generation) serve(ctx, intake context.Context, stop context.CancelCause
 		return err
 	}
 	for _, s := range servers {
-		g.spawn(&g.intake, stop, func() error { return gateway.Serve(intake, s.listener, s.handler) })
+		g.spawn(&g.intake, stop, func() error { return gateway.Serve(intake, s.listener, s.handler, g.worker.serving()) })
 	}
 	for _, source := range []actor.Source{actor.SourceMailbox, actor.SourceIngress} {
 		start, ok := g.position(source)
@@ -293,12 +293,12 @@ func (g *generation) playground(ctx context.Context) ([]server, error) {
 	var err error
 	for _, in := range w.cfg.Module.PlaygroundIngresses {
 		if err == nil {
-			err = open(fmt.Sprintf("playground ingress (%s)", in.Pos), in.Port, gateway.NewPlaygroundIngress(surface{w}, w.catalog, w.hosts()...))
+			err = open(fmt.Sprintf("playground ingress (%s)", in.Pos), in.Port, gateway.NewPlaygroundIngress(surface{w}, w.catalog, w.access()))
 		}
 	}
 	for _, out := range w.cfg.Module.PlaygroundEgresses {
 		if err == nil {
-			err = open(fmt.Sprintf("playground egress (%s)", out.Pos), out.Port, gateway.NewPlaygroundEgress(surface{w}, out.Topics, w.hosts()...))
+			err = open(fmt.Sprintf("playground egress (%s)", out.Pos), out.Port, gateway.NewPlaygroundEgress(surface{w}, out.Topics, w.access()))
 		}
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,7 +47,26 @@ type worker struct {
 	ready  chan runtime.Addresses
 	ended  chan error
 	done   bool
+	log    *logText
 	runtime.Addresses
+}
+
+// logText is a log that can be read while it is written.
+type logText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // begin starts a worker with a free port each; it ends with the test.
@@ -65,9 +85,9 @@ func begin(tb testing.TB, cfg runtime.Config) *worker {
 		cfg.DataDir = tb.TempDir()
 	}
 	ctx, cancel := context.WithCancel(tb.Context())
-	w := &worker{tb: tb, cancel: cancel, ready: make(chan runtime.Addresses, 16), ended: make(chan error, 1)}
+	w := &worker{tb: tb, cancel: cancel, ready: make(chan runtime.Addresses, 16), ended: make(chan error, 1), log: &logText{}}
 	cfg.OnReady = func(a runtime.Addresses) { w.ready <- a }
-	cfg.Log = zerolog.New(zerolog.NewTestWriter(tb)).Level(zerolog.InfoLevel)
+	cfg.Log = zerolog.New(io.MultiWriter(zerolog.NewTestWriter(tb), w.log)).Level(zerolog.InfoLevel)
 	go func() { w.ended <- runtime.Run(ctx, cfg) }()
 	tb.Cleanup(func() {
 		if !w.done {

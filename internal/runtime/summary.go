@@ -20,7 +20,7 @@ func (w *worker) summary(b *backbone) string {
 	}
 	printf(table, "  state\t%s\n", w.where(b))
 	printf(table, "  durability\t%s\n", w.durability())
-	printf(table, "  http\thttp://%s\n", w.listener.Addr())
+	printf(table, "  http\t%s://%s\n", w.security.scheme(), w.listener.Addr())
 	printf(table, "  nats\t%s\n", b.url)
 	w.functionRows(row)
 	w.ingressRows(row)
@@ -69,7 +69,7 @@ func (w *worker) functionRows(row rowFunc) {
 func (w *worker) ingressRows(row rowFunc) {
 	add := section(row, "ingresses")
 	for _, in := range w.cfg.Module.PlaygroundIngresses {
-		add("playground", fmt.Sprintf("PUT http://%s:%d/<namespace>/<type>/<id>", w.cfg.PlaygroundHost, in.Port))
+		add("playground", fmt.Sprintf("PUT %s://%s:%d/<namespace>/<type>/<id>", w.security.scheme(), w.cfg.PlaygroundHost, in.Port))
 	}
 	for _, in := range w.cfg.Module.Ingresses {
 		names := make([]string, len(in.Targets))
@@ -85,7 +85,7 @@ func (w *worker) egressRows(row rowFunc) {
 	add := section(row, "egresses")
 	for _, e := range w.cfg.Module.PlaygroundEgresses {
 		for _, topic := range e.Topics {
-			add("playground", fmt.Sprintf("GET http://%s:%d/%s", w.cfg.PlaygroundHost, e.Port, topic))
+			add("playground", fmt.Sprintf("GET %s://%s:%d/%s", w.security.scheme(), w.cfg.PlaygroundHost, e.Port, topic))
 		}
 	}
 	for _, e := range w.cfg.Module.Egresses {

@@ -45,6 +45,7 @@ type worker struct {
 	name     string
 	dir      *dataDir // nil unless embedded
 	listener net.Listener
+	security *httpSecurity
 	status   *status
 	meters   *meters
 	catalog  *catalog
@@ -72,6 +73,9 @@ func (w *worker) acquire(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	if err := errors.Join(w.meters.watchPartitions(w.stats), w.meters.watchEndpoints(w.catalog)); err != nil {
+		return err
+	}
+	if w.security, err = newHTTPSecurity(w.cfg.HTTP, w.log); err != nil {
 		return err
 	}
 	if w.cfg.embedded() {
@@ -115,7 +119,8 @@ func workerName() string {
 
 func (w *worker) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return gateway.Serve(ctx, w.listener, w.api()) })
+	group.Go(func() error { return gateway.Serve(ctx, w.listener, w.api(), w.serving()) })
+	w.security.run(ctx, group.Go)
 	group.Go(func() error { return w.work(ctx) })
 	return group.Wait()
 }
@@ -124,17 +129,8 @@ func (w *worker) api() http.Handler {
 	return gateway.NewAPI(gateway.APIConfig{
 		App: w.cfg.App, Version: w.cfg.Version,
 		Sender: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
-		Metrics: w.meters.handler, Hosts: w.hosts(), Log: w.cfg.Log,
+		Metrics: w.meters.handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, Log: w.cfg.Log,
 	})
-}
-
-// hosts are the names by which HTTP requests may call this worker besides
-// the usual ones: whoever insists on being reachable has names of their own.
-func (w *worker) hosts() []string {
-	if w.cfg.Insecure {
-		return []string{"*"}
-	}
-	return nil
 }
 
 // work opens NATS and owns the partitions whenever it may, until ctx ends.
