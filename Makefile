@@ -80,7 +80,7 @@ e2e: e2e-setup ## Run the built binary with the real StateFun SDKs. RUN=regexp p
 	$(GO) test -tags e2e -count=1 -timeout 50m $(if $(RUN),-run '$(RUN)') $(if $(V),-v) ./e2e
 
 .PHONY: e2e-setup
-e2e-setup: ## Install the StateFun SDKs for e2e into .e2e.
+e2e-setup: ## Install the StateFun SDKs for e2e into .e2e, and build their programs.
 	@scripts/e2e-setup
 
 .PHONY: bench

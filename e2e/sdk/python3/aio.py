@@ -1,0 +1,29 @@
+"""The suite's functions as coroutines under aiohttp, whose 500 is the error."""
+
+import asyncio
+import os
+
+from aiohttp import web
+
+from functions import bound
+from statefun import RequestReplyHandler
+
+
+def coroutine(target):
+    async def invoke(context, message):
+        await asyncio.sleep(0)  # lets other requests in between
+        target(context, message)
+    return invoke
+
+
+handler = RequestReplyHandler(bound(coroutine))
+
+
+async def handle(request):
+    answer = await handler.handle_async(await request.read())
+    return web.Response(body=answer, content_type="application/octet-stream")
+
+
+app = web.Application(client_max_size=64 << 20)
+app.router.add_post("/{path:.*}", handle)
+web.run_app(app, host="127.0.0.1", port=int(os.environ["PORT"]), print=None)

@@ -1,0 +1,159 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// sdk is one of StateFun's SDKs and what is special about it.
+type sdk struct {
+	program       func(*testing.T) command
+	maxConcurrent int               // requests at once; 0 is no limit
+	lacks         map[string]string // behaviours that it can't have, and why
+	noLong        string            // why it has no long and no double
+	noKinesis     string            // why it has no Kinesis records
+	closes        string            // why an error is a closed connection
+}
+
+// sdks are all that can be had from the registries, with the exceptions that
+// are their own.
+func sdks() map[string]sdk {
+	return map[string]sdk{
+		"Python 3.3.0":             {program: python("3.3.0", "python3/sync.py")},
+		"Python 3.3.0 aiohttp":     {program: python("3.3.0", "python3/aio.py")},
+		"Python 3.5.0":             {program: python("3.5.0", "python3/sync.py")},
+		"Python 3.5.0 aiohttp":     {program: python("3.5.0", "python3/aio.py")},
+		"Java 3.3.0":               {program: java("Suite")},
+		"Go 3.3.0":                 {program: executable(".e2e/go/suite")},
+		"JavaScript 3.3.0":         {program: javascript("suite.js"), noLong: "it has no such types"},
+		"Rust 0.2.0-alpha.2 (3.x)": rust3(),
+	}
+}
+
+func rust3() sdk {
+	return sdk{
+		program:   executable(".e2e/target/debug/suite3"),
+		noKinesis: "it has no such record",
+		closes:    "its transport answers an error by closing the connection",
+		lacks: map[string]string{
+			"fails with one message and not the rest": "a function has no way to fail but a panic, which breaks the process for good",
+		},
+	}
+}
+
+func python(version, program string) func(*testing.T) command {
+	return func(t *testing.T) command {
+		t.Helper()
+		return command{path: installed(t, ".e2e/python-"+version+"/bin/python"), args: []string{sdkFile(t, program)}}
+	}
+}
+
+func java(class string) func(*testing.T) command {
+	return func(t *testing.T) command {
+		t.Helper()
+		path, err := exec.LookPath("java")
+		if err != nil {
+			t.Fatalf("%v: e2e needs a JDK; .ci/run installs it", err)
+		}
+		classpath := installed(t, ".e2e/java/classes") + ":" + installed(t, ".e2e/java/lib") + "/*"
+		return command{path: path, args: []string{"-cp", classpath, "-Xmx256m", class}}
+	}
+}
+
+func javascript(program string) func(*testing.T) command {
+	return func(t *testing.T) command {
+		t.Helper()
+		node, err := exec.LookPath("node")
+		if err != nil {
+			t.Fatalf("%v: e2e needs node; .ci/run installs it", err)
+		}
+		return command{
+			path: node,
+			args: []string{sdkFile(t, "js/"+program)},
+			env:  []string{"NODE_PATH=" + installed(t, ".e2e/node_modules")},
+		}
+	}
+}
+
+func executable(path string) func(*testing.T) command {
+	return func(t *testing.T) command {
+		t.Helper()
+		return command{path: installed(t, path)}
+	}
+}
+
+func sdkFile(t *testing.T, path string) string {
+	t.Helper()
+	abs, err := filepath.Abs(filepath.Join("sdk", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return abs
+}
+
+// startListening starts a program with PORT set and waits until it listens.
+func startListening(t *testing.T, port int, c command) *process {
+	t.Helper()
+	c.env = append(c.env, fmt.Sprintf("PORT=%d", port))
+	p := startProcess(t, filepath.Base(c.path), c)
+	eventually(t, suiteLimit, "the function process to listen", func() error {
+		if p.ended() {
+			return fmt.Errorf("it ended:\n%s", p.output.tail(2_000))
+		}
+		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+	return p
+}
+
+// text is what the function passed to emit.
+func (k sdk) text(payload []byte) string { return string(payload) }
+
+// bytes is what suite/echo put into a record.
+func (k sdk) bytes(payload []byte) string { return string(payload) }
+
+// thing is a message for suite/echo.
+func (k sdk) thing(text string) (typename string, payload []byte) {
+	return "suite/thing", []byte(text)
+}
+
+// types is what suite/types answers to get, before anything is set, and after
+// set and zero.
+func (k sdk) types() (absent, set, zero string) {
+	if k.noLong != "" {
+		return "- - - - - - -", `true -7 - 6 - [grüße] {"k":1}`, `false 0 - 0 - [] 0`
+	}
+	return "- - - - - - -", `true -7 -1099511627776 6 -9 [grüße] {"k":1}`, `false 0 0 0 0 [] 0`
+}
+
+type storedState struct{ typename, text string }
+
+// stored is what suite/types has in its states after set.
+func (k sdk) stored() map[string]storedState {
+	stored := map[string]storedState{
+		"a_bool": {"io.statefun.types/bool", "true"}, "an_int": {"io.statefun.types/int", "-7"},
+		"a_float": {"io.statefun.types/float", "1.5"}, "a_string": {"io.statefun.types/string", "grüße"},
+		"a_custom": {"suite/thing", `{"k":1}`},
+	}
+	if k.noLong == "" {
+		stored["a_long"] = storedState{"io.statefun.types/long", "-1099511627776"}
+		stored["a_double"] = storedState{"io.statefun.types/double", "-2.25"}
+	}
+	return stored
+}
+
+func (k sdk) unboundReason() string {
+	if k.closes != "" {
+		return "protocol"
+	}
+	return "status"
+}
