@@ -83,6 +83,10 @@ e2e: e2e-setup ## Run the built binary with the real StateFun SDKs. RUN=regexp p
 e2e-setup: ## Install the StateFun SDKs for e2e into .e2e, and build their programs.
 	@scripts/e2e-setup
 
+.PHONY: smoke
+smoke: e2e-setup ## Send MESSAGES=n (100000) trees of commands to functions of four SDKs while processes die. RUN=Python picks one.
+	JETFN_SMOKE_MESSAGES=$(or $(MESSAGES),100000) $(GO) test -tags e2e -count=1 -timeout 3h -v -run 'TestCommandsOfStateFunsSmokeTest/$(RUN)' ./e2e
+
 .PHONY: bench
 bench: build ## Measure the standard set, into docs/performance.md. BENCHFLAGS='-rounds 1 -duration 3s -only http -note …' changes it.
 	$(GO) run ./internal/bench/standard -jetfn bin/jetfn -page docs/performance.md $(BENCHFLAGS)

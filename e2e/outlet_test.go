@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -53,9 +54,14 @@ func (o *outlet) add(m jetstream.Msg) {
 }
 
 // take waits for the next n records under key.
-func (o *outlet) take(t *testing.T, key string, n int) (records []emission) {
+func (o *outlet) take(t *testing.T, key string, n int) []emission {
 	t.Helper()
-	eventually(t, suiteLimit, fmt.Sprintf("%d records at %s", n, key), func() error {
+	return o.takeWithin(t, suiteLimit, key, n)
+}
+
+func (o *outlet) takeWithin(t *testing.T, limit time.Duration, key string, n int) (records []emission) {
+	t.Helper()
+	eventually(t, limit, fmt.Sprintf("%d records at %s", n, key), func() error {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		came := o.came[key][o.taken[key]:]

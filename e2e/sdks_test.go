@@ -25,12 +25,12 @@ type sdk struct {
 // are their own.
 func sdks() map[string]sdk {
 	return map[string]sdk{
-		"Python 3.3.0":             {program: python("3.3.0", "python3/sync.py")},
-		"Python 3.3.0 aiohttp":     {program: python("3.3.0", "python3/aio.py")},
-		"Python 3.5.0":             {program: python("3.5.0", "python3/sync.py")},
-		"Python 3.5.0 aiohttp":     {program: python("3.5.0", "python3/aio.py")},
+		"Python 3.3.0":             {program: python("3.3.0", "python3/sync.py", "suite")},
+		"Python 3.3.0 aiohttp":     {program: python("3.3.0", "python3/aio.py", "suite")},
+		"Python 3.5.0":             {program: python("3.5.0", "python3/sync.py", "suite")},
+		"Python 3.5.0 aiohttp":     {program: python("3.5.0", "python3/aio.py", "suite")},
 		"Java 3.3.0":               {program: java("Suite")},
-		"Go 3.3.0":                 {program: executable(".e2e/go/suite")},
+		"Go 3.3.0":                 {program: executable(".e2e/go/suite", "suite")},
 		"JavaScript 3.3.0":         {program: javascript("suite.js"), noLong: "it has no such types"},
 		"Rust 0.2.0-alpha.2 (3.x)": rust3(),
 	}
@@ -47,10 +47,11 @@ func rust3() sdk {
 	}
 }
 
-func python(version, program string) func(*testing.T) command {
+func python(version string, args ...string) func(*testing.T) command {
 	return func(t *testing.T) command {
 		t.Helper()
-		return command{path: installed(t, ".e2e/python-"+version+"/bin/python"), args: []string{sdkFile(t, program)}}
+		path := installed(t, ".e2e/python-"+version+"/bin/python")
+		return command{path: path, args: append([]string{sdkFile(t, args[0])}, args[1:]...)}
 	}
 }
 
@@ -81,10 +82,10 @@ func javascript(program string) func(*testing.T) command {
 	}
 }
 
-func executable(path string) func(*testing.T) command {
+func executable(path string, args ...string) func(*testing.T) command {
 	return func(t *testing.T) command {
 		t.Helper()
-		return command{path: installed(t, path)}
+		return command{path: installed(t, path), args: args}
 	}
 }
 

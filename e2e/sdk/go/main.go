@@ -1,4 +1,5 @@
-// The suite's functions (../README.md) for the Go SDK.
+// The suite's functions, or the command interpreter (../README.md), for the Go
+// SDK.
 package main
 
 import (
@@ -28,25 +29,29 @@ var (
 
 func main() {
 	builder := statefun.StatefulFunctionsBuilder()
-	bind := func(name string, f statefun.StatefulFunctionPointer, states ...statefun.ValueSpec) {
+	bind := func(typename string, f statefun.StatefulFunctionPointer, states ...statefun.ValueSpec) {
 		err := builder.WithSpec(statefun.StatefulFunctionSpec{
-			FunctionType: statefun.TypeNameFrom("suite/" + name), States: states, Function: f,
+			FunctionType: statefun.TypeNameFrom(typename), States: states, Function: f,
 		})
 		if err != nil {
 			log.Fatal(err)
 		}
 	}
-	bind("counter", count, seen)
-	bind("fails", fails, seen)
-	bind("types", types, typeStates...)
-	bind("expiring", expiring, written, called)
-	bind("delay", delay)
-	bind("asker", asker)
-	bind("answerer", answerer)
-	bind("fan", fan, expected, answered)
-	bind("leaf", leaf)
-	bind("echo", echo)
-	log.SetOutput(os.Stderr)
+	switch os.Args[1] {
+	case "suite":
+		bind("suite/counter", count, seen)
+		bind("suite/fails", fails, seen)
+		bind("suite/types", types, typeStates...)
+		bind("suite/expiring", expiring, written, called)
+		bind("suite/delay", delay)
+		bind("suite/asker", asker)
+		bind("suite/answerer", answerer)
+		bind("suite/fan", fan, expected, answered)
+		bind("suite/leaf", leaf)
+		bind("suite/echo", echo)
+	case "smoke":
+		bind("statefun.smoke.e2e/command-interpreter-fn", interpret, state)
+	}
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), builder.AsHandler()))
 }
 

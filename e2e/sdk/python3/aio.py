@@ -1,11 +1,12 @@
-"""The suite's functions as coroutines under aiohttp, whose 500 is the error."""
+"""Serves the functions of a module here, as coroutines, by aiohttp, whose 500 is the error."""
 
 import asyncio
+import importlib
 import os
+import sys
 
 from aiohttp import web
 
-from functions import bound
 from statefun import RequestReplyHandler
 
 
@@ -16,7 +17,8 @@ def coroutine(target):
     return invoke
 
 
-handler = RequestReplyHandler(bound(coroutine))
+functions = importlib.import_module(sys.argv[1])
+handler = RequestReplyHandler(functions.bound(coroutine))
 
 
 async def handle(request):

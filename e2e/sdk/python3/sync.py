@@ -1,12 +1,14 @@
-"""The suite's functions under http.server, the standard library's."""
+"""Serves the functions of a module here by http.server, the standard library's."""
 
+import importlib
 import os
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from functions import bound
 from statefun import RequestReplyHandler
 
-handler = RequestReplyHandler(bound())
+functions = importlib.import_module(sys.argv[1])
+handler = RequestReplyHandler(functions.bound())
 
 
 class Functions(BaseHTTPRequestHandler):
