@@ -53,6 +53,8 @@ type Config struct {
 	// by a Feed that gets none of its own. Without it no ingress is declared.
 	Targets  Targets
 	LeaseTTL time.Duration // default 5 seconds
+	// Domain is the JetStream domain; empty: the server's own.
+	Domain string
 	// PublishTimeout is how long a write waits until its outcome counts as
 	// unknown. The default is 5 seconds.
 	PublishTimeout time.Duration
@@ -116,7 +118,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*App, error) {
 		return nil, fmt.Errorf("open application: %w", err)
 	}
 	cfg = cfg.withDefaults()
-	js, err := jetstream.New(nc)
+	js, err := JetStream(nc, cfg.Domain)
 	if err != nil {
 		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
 	}

@@ -2,9 +2,11 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -25,8 +27,58 @@ const (
 type ConnectConfig struct {
 	URLs []string
 	Name string
-	Log  zerolog.Logger
+	// Creds is a file with a user's JWT and nkey seed.
+	Creds string
+	// TLSCA is a file with the authorities that may have signed the server's
+	// certificate, instead of the system's; TLSCert and TLSKey are the
+	// certificate to present. All files are read again with each connection.
+	TLSCA, TLSCert, TLSKey string
+	// Domain is the JetStream domain to use; empty: the server's own.
+	Domain string
+	Log    zerolog.Logger
 }
+
+// check finds out whether the files can be used, since waiting does not help
+// if not.
+func (c ConnectConfig) check() error {
+	if err := checkURLs(c.URLs); err != nil {
+		return err
+	}
+	for _, file := range []string{c.Creds, c.TLSCA} {
+		if file == "" {
+			continue
+		}
+		if _, err := os.ReadFile(file); err != nil {
+			return err
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("a certificate and its key go together")
+	}
+	if c.TLSCert == "" {
+		return nil
+	}
+	_, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	return err
+}
+
+// options are what a connection needs besides its URLs.
+func (c ConnectConfig) options() []nats.Option {
+	opts := append(connOptions(c.Name, c.Log), nats.Timeout(2*time.Second), nats.PingInterval(10*time.Second), nats.MaxPingsOutstanding(3))
+	if c.Creds != "" {
+		opts = append(opts, nats.UserCredentials(c.Creds))
+	}
+	if c.TLSCA != "" {
+		opts = append(opts, nats.RootCAs(c.TLSCA))
+	}
+	if c.TLSCert != "" {
+		opts = append(opts, nats.ClientCert(c.TLSCert, c.TLSKey))
+	}
+	return opts
+}
+
+// ErrSettings means that a ConnectConfig can't be used as it is.
+var ErrSettings = errors.New("unusable settings")
 
 // errHopeless marks what waiting can't cure.
 var errHopeless = errors.New("waiting does not help")
@@ -35,8 +87,8 @@ var errHopeless = errors.New("waiting does not help")
 // until it is there and its JetStream is usable. It logs what it waits for.
 func Connect(ctx context.Context, cfg ConnectConfig) (*nats.Conn, error) {
 	urls := strings.Join(cfg.URLs, ",")
-	if err := checkURLs(cfg.URLs); err != nil {
-		return nil, err
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w: %w", ErrSettings, err)
 	}
 	var reported time.Time
 	for {
@@ -60,15 +112,17 @@ func Connect(ctx context.Context, cfg ConnectConfig) (*nats.Conn, error) {
 }
 
 func connectOnce(ctx context.Context, cfg ConnectConfig, urls string) (*nats.Conn, error) {
-	opts := append(connOptions(cfg.Name, cfg.Log), nats.Timeout(2*time.Second), nats.PingInterval(10*time.Second), nats.MaxPingsOutstanding(3))
-	nc, err := nats.Connect(urls, opts...)
+	nc, err := nats.Connect(urls, cfg.options()...)
 	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
 		return nil, fmt.Errorf("connect to NATS at %s: %w: check the credentials (%w)", redact(cfg.URLs), err, errHopeless)
+	}
+	if errors.As(err, new(*tls.CertificateVerificationError)) {
+		return nil, fmt.Errorf("connect to NATS at %s: %w: check --nats-tls-ca (%w)", redact(cfg.URLs), err, errHopeless)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w", redact(cfg.URLs), err)
 	}
-	if err := usable(ctx, nc); err != nil {
+	if err := usable(ctx, nc, cfg.Domain); err != nil {
 		nc.Close()
 		return nil, err
 	}
@@ -76,26 +130,40 @@ func connectOnce(ctx context.Context, cfg ConnectConfig, urls string) (*nats.Con
 }
 
 // usable checks the server's version and its JetStream.
-func usable(ctx context.Context, nc *nats.Conn) error {
+func usable(ctx context.Context, nc *nats.Conn, domain string) error {
 	version := nc.ConnectedServerVersion()
 	if !recent(version) {
 		return fmt.Errorf("NATS server %s at %s is too old: jetfn needs %d.%d or newer (%w)",
 			version, nc.ConnectedUrlRedacted(), minServerMajor, minServerMinor, errHopeless)
 	}
-	js, err := jetstream.New(nc)
+	js, err := JetStream(nc, domain)
 	if err != nil {
-		return fmt.Errorf("use JetStream: %w", err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	_, err = js.AccountInfo(ctx)
 	switch {
+	case err != nil && domain != "":
+		return fmt.Errorf("ask the JetStream of the domain %s at %s: %w", domain, nc.ConnectedUrlRedacted(), err)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("the NATS server at %s has no JetStream for this account; start it with -js or enable it in its configuration: %w", nc.ConnectedUrlRedacted(), err)
 	case err != nil:
 		return fmt.Errorf("ask JetStream at %s: %w", nc.ConnectedUrlRedacted(), err)
 	}
 	return nil
+}
+
+// JetStream is the JetStream of a domain; empty: the server's own.
+func JetStream(nc *nats.Conn, domain string) (jetstream.JetStream, error) {
+	js, err := jetstream.New(nc)
+	if domain != "" {
+		js, err = jetstream.NewWithDomain(nc, domain)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	return js, nil
 }
 
 // recent reports whether the version is new enough.

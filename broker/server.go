@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -32,6 +33,12 @@ type ServerConfig struct {
 	SyncInterval time.Duration // without SyncAlways; default is the server's, 2 minutes
 	MaxPayload   int32         // default 8 MiB
 	App          string        // whose internal subjects outsiders may not publish to
+	// Users are those who may connect from outside. Without any, everybody may
+	// who reaches the listener.
+	Users []User
+	// TLS, if set, is what the listener speaks. Connections inside the process
+	// don't need it.
+	TLS *tls.Config
 	// DontListen makes a server that only this process can use, for tests.
 	DontListen bool
 	Log        zerolog.Logger
@@ -45,8 +52,8 @@ type Server struct {
 	failed   chan error
 }
 
-// StartServer starts one. Clients need no credentials and may do all but
-// publish to the internal subjects of the application.
+// StartServer starts one. Clients may do all but publish to the internal
+// subjects of the application.
 func StartServer(cfg ServerConfig) (*Server, error) {
 	cfg = cfg.withDefaults()
 	if err := checkApp(cfg.App); err != nil {
@@ -108,8 +115,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 func (c ServerConfig) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
 func (c ServerConfig) options(password string) *server.Options {
-	outside := &server.Permissions{Publish: &server.SubjectPermission{Deny: names{c.App}.internals()}}
-	return &server.Options{
+	opts := &server.Options{
 		ServerName:             "jetfn-" + c.App,
 		Host:                   c.Host,
 		Port:                   c.Port,
@@ -121,12 +127,21 @@ func (c ServerConfig) options(password string) *server.Options {
 		SyncInterval:           c.SyncInterval,
 		NoSigs:                 true,
 		DisableJetStreamBanner: true,
-		Users: []*server.User{
-			{Username: insideUser, Password: password},
-			{Username: outsideUser, Password: rand.Text(), Permissions: outside},
-		},
-		NoAuthUser: outsideUser,
+		Users:                  []*server.User{{Username: insideUser, Password: password}},
 	}
+	outside := &server.Permissions{Publish: &server.SubjectPermission{Deny: names{c.App}.internals()}}
+	for _, u := range c.Users {
+		opts.Users = append(opts.Users, &server.User{Username: u.Name, Password: u.Password, Permissions: outside})
+	}
+	if len(c.Users) == 0 {
+		opts.Users = append(opts.Users, &server.User{Username: outsideUser, Password: rand.Text(), Permissions: outside})
+		opts.NoAuthUser = outsideUser
+	}
+	if c.TLS != nil {
+		opts.TLS, opts.TLSConfig = true, c.TLS
+		opts.TLSVerify = c.TLS.ClientAuth == tls.RequireAndVerifyClientCert
+	}
+	return opts
 }
 
 // checkAddress finds out before the server does whether it can listen, since

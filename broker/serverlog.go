@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -17,6 +18,28 @@ type serverLog struct {
 
 	mu    sync.Mutex
 	fatal string
+	told  map[string]*toldLine // by what provoked
+}
+
+// toldLine is when a line was last logged, and how often it was not since.
+type toldLine struct {
+	last   time.Time
+	silent int
+}
+
+// linePause is the least time between two lines of one kind that clients can
+// provoke as fast as they like.
+const linePause = 10 * time.Second
+
+// provocation is the kind of such a line: bad credentials, and what a client
+// may not do. It is empty for other lines.
+func provocation(text string) string {
+	for _, mark := range []string{"authentication", "Authorization", "Violation", "TLS handshake", "Slow Consumer", "maximum connections"} {
+		if strings.Contains(text, mark) {
+			return mark
+		}
+	}
+	return ""
 }
 
 // writeErrorMark is in the log line that follows a write that the disk
@@ -31,7 +54,7 @@ func (l *serverLog) Tracef(format string, v ...any)  { l.log.Trace().Msgf(format
 // Errorf also reports a stream that can't be written any more.
 func (l *serverLog) Errorf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
-	l.log.Error().Msg(text)
+	l.tell(l.log.Error(), text)
 	if !strings.Contains(text, writeErrorMark) {
 		return
 	}
@@ -47,7 +70,40 @@ func (l *serverLog) Warnf(format string, v ...any) {
 	if strings.HasPrefix(format, "Plaintext passwords") {
 		return
 	}
-	l.log.Warn().Msgf(format, v...)
+	l.tell(l.log.Warn(), fmt.Sprintf(format, v...))
+}
+
+// tell logs a line, unless it is one of a flood.
+func (l *serverLog) tell(event *zerolog.Event, text string) {
+	mark := provocation(text)
+	if mark == "" {
+		event.Msg(text)
+		return
+	}
+	if silent, ok := l.due(mark, time.Now()); ok {
+		event.Int("more", silent).Msg(text)
+	}
+}
+
+// due reports whether a line of a kind may be logged now, and how many were
+// not before it.
+func (l *serverLog) due(kind string, now time.Time) (silent int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told == nil {
+		l.told = map[string]*toldLine{}
+	}
+	t := l.told[kind]
+	if t == nil {
+		t = &toldLine{}
+		l.told[kind] = t
+	}
+	if !t.last.IsZero() && now.Sub(t.last) < linePause {
+		t.silent++
+		return 0, false
+	}
+	silent, t.silent, t.last = t.silent, 0, now
+	return silent, true
 }
 
 // Fatalf is what the server calls when it can't go on. It must not end the

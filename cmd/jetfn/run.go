@@ -21,8 +21,9 @@ type runCommand struct {
 	NATSListen string `name:"nats-listen" default:"127.0.0.1:4222" help:"Address of the embedded NATS server."`
 	Sync       string `default:"always" enum:"always,interval" help:"When the embedded server writes to disk: always, before it acknowledges, or at an interval of a second, which may lose the last moments at a power failure."`
 
-	NATS     []string `name:"nats" placeholder:"URL" help:"Servers of an existing NATS to use instead of the embedded one."`
-	Replicas int      `default:"1" help:"Copies of each stream in the NATS cluster; only 1 for now."`
+	NATS     []string  `name:"nats" placeholder:"URL" help:"Servers of an existing NATS to use instead of the embedded one."`
+	Security natsFlags `embed:""`
+	Replicas int       `default:"1" help:"Copies of each stream in the NATS cluster; only 1 for now."`
 
 	Partitions     int           `default:"0" placeholder:"64" help:"Number of partitions; only when the application is created."`
 	History        time.Duration `default:"0s" help:"How long the journal is kept beyond need."`
@@ -49,7 +50,7 @@ func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) err
 	}
 	return runtime.Run(ctx, runtime.Config{
 		Module: m, App: r.App, Version: buildOf().Version,
-		NATSURLs: r.NATS, DataDir: r.Data, NATSListen: r.NATSListen, SyncInterval: r.Sync == "interval",
+		NATSURLs: r.NATS, NATS: r.Security.config(), DataDir: r.Data, NATSListen: r.NATSListen, SyncInterval: r.Sync == "interval",
 		HTTPAddr: r.HTTP, HTTP: r.HTTPListener.config(), PlaygroundHost: r.PlaygroundHost, Insecure: r.Insecure,
 		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask,
 		EgressMaxAge: r.EgressMaxAge, EgressMaxBytes: r.EgressMaxBytes,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetfn/jetfn/broker"
 	"github.com/jetfn/jetfn/kvstate"
@@ -53,7 +52,12 @@ func (b *backbone) embed(cfg Config, name string) error {
 	if port == 0 {
 		port = -1
 	}
+	users, tlsConfig, err := cfg.NATS.server()
+	if err != nil {
+		return err
+	}
 	server := broker.ServerConfig{
+		Users: users, TLS: tlsConfig,
 		StoreDir: b.dir.natsDir(), Host: host, Port: port, App: cfg.App, SyncAlways: !cfg.SyncInterval,
 		Log: cfg.Log.With().Str("component", "nats").Logger(),
 	}
@@ -73,7 +77,10 @@ func (b *backbone) embed(cfg Config, name string) error {
 func (b *backbone) connect(ctx context.Context, cfg Config, name string) error {
 	limited, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
-	nc, err := broker.Connect(limited, broker.ConnectConfig{URLs: cfg.NATSURLs, Name: name, Log: cfg.Log})
+	nc, err := broker.Connect(limited, cfg.NATS.client(cfg.NATSURLs, name, cfg.Log))
+	if errors.Is(err, broker.ErrSettings) {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -82,12 +89,12 @@ func (b *backbone) connect(ctx context.Context, cfg Config, name string) error {
 }
 
 func (b *backbone) open(ctx context.Context, cfg Config) error {
-	js, err := jetstream.New(b.nc)
+	js, err := broker.JetStream(b.nc, cfg.NATS.Domain)
 	if err != nil {
-		return fmt.Errorf("use JetStream: %w", err)
+		return err
 	}
 	b.app, err = broker.Open(ctx, b.nc, broker.Config{
-		App: cfg.App, Partitions: cfg.Partitions, Replicas: cfg.Replicas,
+		App: cfg.App, Domain: cfg.NATS.Domain, Partitions: cfg.Partitions, Replicas: cfg.Replicas,
 		SyncAlways:   cfg.embedded() && !cfg.SyncInterval,
 		Gate:         cfg.embedded(),
 		EgressMaxAge: cfg.EgressMaxAge, EgressMaxBytes: cfg.EgressMaxBytes,

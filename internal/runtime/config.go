@@ -61,6 +61,8 @@ type Config struct {
 	NATSListen   string
 	SyncInterval bool
 
+	NATS NATSConfig
+
 	HTTPAddr       string // default 127.0.0.1:8080
 	HTTP           HTTPConfig
 	PlaygroundHost string // default 127.0.0.1
@@ -144,22 +146,25 @@ func (c Config) check() error {
 	if err := c.HTTP.check(); err != nil {
 		return err
 	}
-	if err := c.checkHost("--http", c.HTTPAddr, c.HTTP.credentials()); err != nil {
+	if err := c.checkHost("--http", c.HTTPAddr, c.HTTP.credentials(), "--http-tokens"); err != nil {
 		return err
 	}
 	if len(c.Module.PlaygroundIngresses)+len(c.Module.PlaygroundEgresses) > 0 {
-		if err := c.checkHost("--playground-host", net.JoinHostPort(c.PlaygroundHost, "0"), c.HTTP.credentials()); err != nil {
+		if err := c.checkHost("--playground-host", net.JoinHostPort(c.PlaygroundHost, "0"), c.HTTP.credentials(), "--http-tokens"); err != nil {
 			return err
 		}
 	}
+	if err := c.NATS.check(c.embedded()); err != nil {
+		return err
+	}
 	if c.embedded() {
-		return c.checkHost("--nats-listen", c.NATSListen, false)
+		return c.checkHost("--nats-listen", c.NATSListen, c.NATS.credentials(), "--nats-users")
 	}
 	return nil
 }
 
 // checkHost refuses addresses that others can reach without credentials.
-func (c Config) checkHost(flag, address string, credentials bool) error {
+func (c Config) checkHost(flag, address string, credentials bool, remedy string) error {
 	host, _, err := splitAddress(address)
 	if err != nil {
 		return fmt.Errorf("%w: %s %s: %w", ErrUsage, flag, address, err)
@@ -168,7 +173,7 @@ func (c Config) checkHost(flag, address string, credentials bool) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %s %s can be reached from other machines, and there are no credentials; "+
-		"use a loopback address such as %s, or --insecure to insist", ErrUsage, flag, address, localhost)
+		"ask for some with %s, use a loopback address such as %s, or --insecure to insist", ErrUsage, flag, address, remedy, localhost)
 }
 
 // splitAddress reads host:port, where a missing host means all interfaces.

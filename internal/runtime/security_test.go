@@ -142,6 +142,10 @@ func TestAnAddressThatOthersReachNeedsCredentials(t *testing.T) {
 	t.Parallel()
 	authority := certtest.New(t)
 	cert, key := authority.Issue("server")
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte("client: 0123456789abcdef"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	missing := filepath.Join(t.TempDir(), "none")
 	empty := filepath.Join(t.TempDir(), "empty")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
@@ -160,6 +164,17 @@ func TestAnAddressThatOthersReachNeedsCredentials(t *testing.T) {
 		"NATS":                  {runtime.Config{NATSListen: "0.0.0.0:0"}, "--nats-listen 0.0.0.0:0 can be reached"},
 		"NATS without a host":   {runtime.Config{NATSListen: ":0"}, "can be reached"},
 		"tokens are not NATS's": {runtime.Config{NATSListen: "0.0.0.0:0", HTTP: runtime.HTTPConfig{Tokens: "admin: 0123456789abcdef"}}, "--nats-listen"},
+		"NATS with users":       {runtime.Config{NATSListen: "0.0.0.0:0", NATS: runtime.NATSConfig{UserFile: users}}, ""},
+		"NATS with mutual TLS":  {runtime.Config{NATSListen: "0.0.0.0:0", NATS: runtime.NATSConfig{TLSCert: cert, TLSKey: key, TLSCA: authority.CA}}, ""},
+		"NATS with TLS alone":   {runtime.Config{NATSListen: "0.0.0.0:0", NATS: runtime.NATSConfig{TLSCert: cert, TLSKey: key}}, "--nats-listen"},
+		"NATS, half of TLS":     {runtime.Config{NATS: runtime.NATSConfig{TLSCert: cert}}, "--nats-tls-cert and --nats-tls-key go together"},
+		"NATS authorities":      {runtime.Config{NATS: runtime.NATSConfig{TLSCA: authority.CA}}, "needs --nats-tls-cert"},
+		"NATS, a wrong key":     {runtime.Config{NATS: runtime.NATSConfig{TLSCert: cert, TLSKey: cert}}, "--nats-tls-cert, --nats-tls-key"},
+		"no users file":         {runtime.Config{NATS: runtime.NATSConfig{UserFile: missing}}, "--nats-users: open"},
+		"an empty users file":   {runtime.Config{NATS: runtime.NATSConfig{UserFile: empty}}, "there are no users"},
+		"credentials for none":  {runtime.Config{NATS: runtime.NATSConfig{Creds: users}}, "name them with --nats"},
+		"a domain of none":      {runtime.Config{NATS: runtime.NATSConfig{Domain: "hub"}}, "name them with --nats"},
+		"users of others":       {runtime.Config{NATSURLs: []string{"nats://127.0.0.1:1"}, NATS: runtime.NATSConfig{UserFile: users}}, "leave it out with --nats"},
 		"half of TLS":           {runtime.Config{HTTP: runtime.HTTPConfig{TLSCert: cert}}, "--http-tls-cert and --http-tls-key go together"},
 		"authorities alone":     {runtime.Config{HTTP: runtime.HTTPConfig{TLSClientCA: authority.CA}}, "needs --http-tls-cert"},
 		"a key that is no key":  {runtime.Config{HTTP: runtime.HTTPConfig{TLSCert: cert, TLSKey: cert}}, "--http-tls-cert, --http-tls-key"},
