@@ -40,12 +40,13 @@ func printf(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, for
 type commandLine struct {
 	LogLevel string `default:"info" enum:"trace,debug,info,warn,error" help:"Least severity to log: ${enum}."`
 
-	Run     runCommand     `cmd:"" help:"Run the modules in files."`
-	Demo    demoCommand    `cmd:"" help:"Run a greeter and show what happens."`
-	Send    sendCommand    `cmd:"" help:"Send a message to a function."`
-	State   stateCommand   `cmd:"" help:"Show what functions remember."`
-	Bench   benchCommand   `cmd:"" help:"Measure speed on this machine."`
-	Version versionCommand `cmd:"" help:"Show the version."`
+	Run      runCommand      `cmd:"" help:"Run the modules in files."`
+	Validate validateCommand `cmd:"" help:"Check module files."`
+	Demo     demoCommand     `cmd:"" help:"Run a greeter and show what happens."`
+	Send     sendCommand     `cmd:"" help:"Send a message to a function."`
+	State    stateCommand    `cmd:"" help:"Show what functions remember."`
+	Bench    benchCommand    `cmd:"" help:"Measure speed on this machine."`
+	Version  versionCommand  `cmd:"" help:"Show the version."`
 
 	BenchWorker   benchWorkerCommand   `cmd:"" hidden:"" help:"The worker of bench."`
 	BenchFunction benchFunctionCommand `cmd:"" hidden:"" help:"The function of bench."`
@@ -85,22 +86,17 @@ func run(ctx context.Context, args []string, c console) int {
 	if err := settings.check(parser.Model); err != nil {
 		return report(c, outputText, usage{err})
 	}
-	return report(c, line.output(command.Command()), command.Run(line.logger(c)))
+	return report(c, outputOf(command), command.Run(line.logger(c)))
 }
 
-// output is how the chosen command writes.
-func (l *commandLine) output(command string) output {
-	switch command {
-	case "state get <address>":
-		return l.State.Get.Output
-	case "state ls <type>":
-		return l.State.Ls.Output
-	case "bench":
-		return l.Bench.Output
-	case "version":
-		return l.Version.Output
+// outputOf is how the chosen command writes.
+func outputOf(command *kong.Context) output {
+	for _, f := range command.Flags() {
+		if o, ok := f.Target.Interface().(output); ok {
+			return o
+		}
 	}
-	return l.Send.Output
+	return outputText
 }
 
 // logger writes for people on a terminal, JSON otherwise.

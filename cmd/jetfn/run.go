@@ -42,7 +42,7 @@ type runCommand struct {
 func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) error {
 	m, found := module.Load(r.Files, module.Options{Strict: r.Strict})
 	for _, d := range found {
-		printf(c.err, "%s\n", d)
+		printf(c.err, "%s\n", diagnostic(c.err, d))
 	}
 	if n := len(found.Errors()); n > 0 {
 		printf(c.err, "jetfn: %d %s in modules\n", n, plural(n, "error"))

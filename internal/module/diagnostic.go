@@ -24,21 +24,32 @@ func (s Severity) String() string {
 	return "error"
 }
 
+// MarshalText implements encoding.TextMarshaler.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // Diagnostic is one problem of a module file.
 type Diagnostic struct {
-	File         string
-	Line, Column int // from 1; zero: the file as a whole
-	Severity     Severity
-	Key          string // such as spec.transport.call; may be empty
-	Message      string
-	Hint         string // what to do; may be empty
+	File     string   `json:"file"`
+	Line     int      `json:"line"` // from 1; zero: the file as a whole
+	Column   int      `json:"column"`
+	Severity Severity `json:"severity"`
+	Key      string   `json:"key,omitempty"` // such as spec.transport.call
+	Message  string   `json:"message"`
+	Hint     string   `json:"hint,omitempty"` // what to do
 }
 
 // String is one line in the form that editors know: file:line:col: severity:
 // message.
 func (d Diagnostic) String() string {
+	return fmt.Sprintf("%s: %s: %s", d.Pos(), d.Severity, d.Text())
+}
+
+// Pos is where the problem is.
+func (d Diagnostic) Pos() Pos { return Pos{File: d.File, Line: d.Line, Column: d.Column} }
+
+// Text is what the problem is, without where.
+func (d Diagnostic) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s: ", Pos{File: d.File, Line: d.Line, Column: d.Column}, d.Severity)
 	if d.Key != "" {
 		b.WriteString(d.Key + ": ")
 	}

@@ -10,4 +10,10 @@
 //
 // Load reports every problem of all files in one run, each with its file,
 // line and column. It knows nothing of how a module is put to work.
+//
+// Older formats, with a version, are read too. Each kind is a table of keys,
+// and what the tables say is also the JSON Schema in docs/module.schema.json
+// and the reference in docs/modules.md.
 package module
+
+//go:generate go run ./gen -docs ../../docs

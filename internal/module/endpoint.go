@@ -75,7 +75,7 @@ func (l *loader) addEndpoint(o *object, e *Endpoint, n *yaml.Node, path string) 
 	if e.Failure.Budget == 0 {
 		e.Failure.Budget = e.Transport.Call
 	}
-	if l.advise && e.Protocol == ProtocolV2 && e.MaxConcurrent == 0 {
+	if l.advise && e.Protocol == ProtocolV2 && o.value("maxConcurrentRequests") == nil {
 		l.report(Warning, o.node, o.path, "say maxConcurrentRequests: 1 if they use that handler, 0 if they don't",
 			"functions of protocol v2 without maxConcurrentRequests: the asynchronous handler of the Python SDK 2.2 mixes up requests that it gets at the same time")
 	}

@@ -2,6 +2,7 @@ package module
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jetfn/jetfn/actor"
@@ -19,6 +20,32 @@ type Module struct {
 	KinesisEgresses     []KinesisEgress
 	PlaygroundIngresses []PlaygroundIngress
 	PlaygroundEgresses  []PlaygroundEgress
+}
+
+// Summary counts what there is, such as "2 endpoints, 1 ingress".
+func (m *Module) Summary() string {
+	var parts []string
+	for _, p := range []struct {
+		n         int
+		one, many string
+	}{
+		{len(m.Endpoints), "endpoint", "endpoints"},
+		{len(m.Routers), "router", "routers"},
+		{len(m.Ingresses) + len(m.KafkaIngresses) + len(m.KinesisIngresses) + len(m.PlaygroundIngresses), "ingress", "ingresses"},
+		{len(m.Egresses) + len(m.KafkaEgresses) + len(m.KinesisEgresses) + len(m.PlaygroundEgresses), "egress", "egresses"},
+	} {
+		switch p.n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+p.one)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.many))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Pos is where something stands in a file. Lines and columns count from 1;

@@ -42,6 +42,9 @@ type Schema struct {
 	// not allowed in what has Properties.
 	More  *Schema            `json:"-"`
 	AnyOf []*Schema          `json:"anyOf,omitempty"`
+	AllOf []*Schema          `json:"allOf,omitempty"`
+	If    *Schema            `json:"if,omitempty"`
+	Then  *Schema            `json:"then,omitempty"`
 	OneOf []*Schema          `json:"oneOf,omitempty"`
 	Defs  map[string]*Schema `json:"$defs,omitempty"`
 }
@@ -123,20 +126,37 @@ func JSONSchema() ([]byte, error) {
 			"variable": {Description: "Text with ${NAME} or ${NAME:-default}.", Type: typeText, Pattern: `\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}`},
 		},
 	}
+	kind, version := &Schema{Enum: kinds()}, &Schema{}
 	for _, c := range components() {
-		root.OneOf = append(root.OneOf, c.document())
+		root.AllOf = append(root.AllOf, when("kind", c.kind, c.document()))
 	}
 	for _, f := range legacyFormats() {
-		root.OneOf = append(root.OneOf, f.document())
+		version.Enum = append(version.Enum, f.version)
+		root.AllOf = append(root.AllOf, when("version", f.version, f.document()))
+	}
+	root.AnyOf = []*Schema{
+		{Properties: map[string]*Schema{"kind": kind}, Required: []string{"kind", "spec"}},
+		{Properties: map[string]*Schema{"version": version}, Required: []string{"version", "module"}},
+	}
+	if err := share(root); err != nil {
+		return nil, err
 	}
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
+	e.SetIndent("", " ")
 	if err := e.Encode(root); err != nil {
 		return nil, fmt.Errorf("encode schema: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+// when applies then to documents whose key is value.
+func when(key, value string, then *Schema) *Schema {
+	return &Schema{
+		If:   &Schema{Properties: map[string]*Schema{key: {Const: value}}, Required: []string{key}},
+		Then: then,
+	}
 }
 
 // document is the schema of a document of kind c.
