@@ -42,6 +42,7 @@ type direct struct {
 type directConn struct {
 	net.Conn
 
+	ctx    context.Context //nolint:containedctx // of the request that has the connection
 	host   string
 	header int // bytes of header that may still come; negative: not reading one
 	in     *bufio.Reader
@@ -52,6 +53,20 @@ type directConn struct {
 }
 
 var errHeaderTooLarge = errors.New("the answer's header is too large")
+
+// abort makes whatever the connection waits for fail: its request's ctx has
+// ended.
+func (c *directConn) abort() { _ = c.SetDeadline(time.Unix(1, 0)) }
+
+// limitRead sets the time until which reads may wait, and leaves it in the
+// past if ctx has ended meanwhile.
+func (c *directConn) limitRead(until time.Time) error {
+	err := c.SetReadDeadline(until)
+	if c.ctx.Err() != nil {
+		c.abort()
+	}
+	return err //nolint:wrapcheck // its callers do
+}
 
 // Read limits headers.
 func (c *directConn) Read(p []byte) (int, error) {
@@ -87,8 +102,8 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 	if trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: c.reused})
 	}
-	// The end of ctx makes whatever the connection waits for fail.
-	release := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	c.ctx = ctx
+	release := context.AfterFunc(ctx, c.abort)
 	resp, err := d.exchange(c, req, trace)
 	if err != nil {
 		release()
@@ -118,7 +133,7 @@ func (d *direct) exchange(c *directConn, req *http.Request, trace *httptrace.Cli
 		return nil, fmt.Errorf("write request: %w", err)
 	}
 	if d.read > 0 {
-		if err := c.SetReadDeadline(time.Now().Add(d.read)); err != nil {
+		if err := c.limitRead(time.Now().Add(d.read)); err != nil {
 			return nil, fmt.Errorf("read answer: %w", err)
 		}
 	}
@@ -137,7 +152,7 @@ func (d *direct) exchange(c *directConn, req *http.Request, trace *httptrace.Cli
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			c.header = -1
 			if d.read > 0 {
-				_ = c.SetReadDeadline(time.Time{}) // a later read reports what is wrong with the connection
+				_ = c.limitRead(time.Time{}) // a later read reports what is wrong with the connection
 			}
 			return resp, nil
 		}

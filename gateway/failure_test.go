@@ -320,6 +320,29 @@ func TestSlowFunctionsTimeOut(t *testing.T) {
 	}
 }
 
+func TestACallEndsWithItsContextWhateverComesAtThatMoment(t *testing.T) {
+	t.Parallel()
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", octetStream)
+		w.Header().Set("Content-Length", "1000")
+		_, _ = io.WriteString(w, "x")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	fn := endpointAt(t, functionServer(t, handler).URL, gateway.Transport{Read: time.Hour}).Function(greeter)
+	for i := range 2000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		later := time.AfterFunc(time.Duration(i%400)*time.Microsecond, cancel)
+		_, err := fn.Invoke(ctx, oneHello())
+		later.Stop()
+		cancel()
+		if e := invokeError(t, err); e.Reason != actor.ReasonTimeout {
+			t.Fatalf("Invoke = %v, want a time-out", e)
+		}
+	}
+}
+
 func TestInvokeEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	reached := make(chan struct{})
