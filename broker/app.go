@@ -104,6 +104,7 @@ type App struct {
 	pub      *jspub.Publisher
 	creation creation
 	streams  streams
+	writers  writers
 
 	egressScan *scanner
 	dlqScan    *scanner
@@ -129,6 +130,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*App, error) {
 	if a.pub, err = jspub.New(nc, cfg.PublishTimeout); err != nil {
 		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
 	}
+	a.openWriters()
 	a.egressScan = newScanner(a, a.streams.egress)
 	a.dlqScan = newScanner(a, a.streams.dlq)
 	return a, nil
@@ -163,11 +165,11 @@ func (a *App) Ports(p int) actor.Ports {
 		Journal: &journal{app: a, partition: p, subject: a.names.journal(p)},
 		Outbox:  &outbox{app: a},
 		Egress: &sink{
-			app: a, partition: p, stream: a.streams.egress, scanner: a.egressScan,
+			app: a, partition: p, stream: a.streams.egress, scanner: a.egressScan, writer: a.writers.egress,
 			markSubject: a.names.egressMark(p),
 		},
 		DeadLetters: &sink{
-			app: a, partition: p, stream: a.streams.dlq, scanner: a.dlqScan,
+			app: a, partition: p, stream: a.streams.dlq, scanner: a.dlqScan, writer: a.writers.dlq,
 			markSubject: a.names.dlqMark(p),
 		},
 		Timers: &timers{app: a, partition: p, subject: bucketSubject(a.names.timersBucket())},

@@ -12,8 +12,8 @@ import (
 type outbox struct{ app *App }
 
 func (o *outbox) Publish(s actor.OutboundSend, done func(actor.WriteResult)) {
-	o.app.pub.Publish(&nats.Msg{
+	o.app.writers.mailbox.Write(&jspub.Write{Msg: &nats.Msg{
 		Subject: o.app.names.internal(s.To, s.From),
 		Data:    encodeSend(&s),
-	}, func(ack jspub.Ack) { done(ack.WriteResult) })
+	}}, done)
 }

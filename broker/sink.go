@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/gather"
 	"github.com/jetfn/jetfn/internal/jspub"
 )
 
@@ -21,6 +22,7 @@ type sink struct {
 	partition   int
 	stream      jetstream.Stream
 	scanner     *scanner
+	writer      *jspub.Writer
 	markSubject string
 
 	// connection counts the connections there had been when the marker was
@@ -33,14 +35,9 @@ type sink struct {
 var errReconnected = errors.New("the connection is another one than the marker's")
 
 func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteResult)) {
-	if s.app.nc.Stats().Reconnects != s.connection.Load() {
-		done(actor.WriteResult{Outcome: actor.Unknown, Err: errReconnected})
-		return
-	}
 	id := s.app.sinkID(m.ID)
 	out := &nats.Msg{Header: nats.Header{
 		HeaderID:         {id},
-		headerMsgID:      {id},
 		headerExpected:   {strconv.FormatUint(mark, 10)},
 		headerExpectedOf: {s.markSubject},
 	}}
@@ -54,7 +51,15 @@ func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteRe
 	} else {
 		s.app.fillEgress(out, m.Egress)
 	}
-	s.app.pub.Publish(out, func(ack jspub.Ack) { done(ack.WriteResult) })
+	s.writer.Write(&jspub.Write{Msg: out, ID: id, Lane: gather.Lane{Key: s.partition, Generation: mark}, May: s.connected}, done)
+}
+
+// connected says whether the connection is still that of the marker.
+func (s *sink) connected() error {
+	if s.app.nc.Stats().Reconnects != s.connection.Load() {
+		return errReconnected
+	}
+	return nil
 }
 
 func (a *App) fillEgress(out *nats.Msg, m *actor.EgressMessage) {

@@ -64,6 +64,8 @@ func (a *App) mailboxConfig(gate bool) jetstream.StreamConfig {
 		Storage:          jetstream.FileStorage,
 		Replicas:         a.cfg.Replicas,
 		Duplicates:       window,
+
+		AllowAtomicPublish: true,
 	}
 }
 
@@ -104,6 +106,8 @@ func (a *App) egressConfig() jetstream.StreamConfig {
 		MaxAge:      a.cfg.EgressMaxAge,
 		MaxBytes:    a.cfg.EgressMaxBytes,
 		Duplicates:  outputDedup,
+
+		AllowAtomicPublish: true,
 	}
 	cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
 	return cfg
@@ -119,6 +123,8 @@ func (a *App) dlqConfig() jetstream.StreamConfig {
 		Replicas:    a.cfg.Replicas,
 		MaxAge:      a.cfg.EgressMaxAge,
 		Duplicates:  outputDedup,
+
+		AllowAtomicPublish: true,
 	}
 	cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
 	return cfg
@@ -137,5 +143,7 @@ func bucketConfig(bucket string, history int64, replicas int) jetstream.StreamCo
 		AllowRollup:       true,
 		AllowMsgTTL:       true,
 		DenyDelete:        true,
+
+		AllowAtomicPublish: true,
 	}
 }

@@ -37,23 +37,23 @@ type timers struct {
 }
 
 func (t *timers) Put(timer actor.Timer, done func(actor.WriteResult)) {
-	t.app.pub.Publish(&nats.Msg{
+	t.app.writers.timers.Write(&jspub.Write{Msg: &nats.Msg{
 		Subject: t.subject + timerKey(t.partition, timer.ID),
 		Header:  nats.Header{headerExpected: {"0"}},
 		Data:    encodeTimer(&timer),
-	}, func(ack jspub.Ack) {
-		if ack.Outcome == actor.Rejected { // it is there, or its removal is
-			ack.WriteResult = actor.WriteResult{Outcome: actor.Stored, Seq: ack.Seq}
+	}}, func(r actor.WriteResult) {
+		if r.Outcome == actor.Rejected { // it is there, or its removal is
+			r = actor.WriteResult{Outcome: actor.Stored, Seq: r.Seq}
 		}
-		done(ack.WriteResult)
+		done(r)
 	})
 }
 
 func (t *timers) Delete(id actor.TimerID, done func(actor.WriteResult)) {
-	t.app.pub.Publish(&nats.Msg{
+	t.app.writers.timers.Write(&jspub.Write{Msg: &nats.Msg{
 		Subject: t.subject + timerKey(t.partition, id),
 		Header:  nats.Header{headerOperation: {operationPurge}, headerRollup: {jetstream.MsgRollupSubject}, headerTTL: {markerTTL}},
-	}, func(ack jspub.Ack) { done(ack.WriteResult) })
+	}}, done)
 }
 
 // LoadAll writes a fence and reads through it: what was stored before is then

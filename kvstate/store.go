@@ -30,14 +30,16 @@ const (
 // Config of a Store. Zero fields mean the defaults.
 type Config struct {
 	App        string
-	Replicas   int // default 1
-	Partitions int // of the application: a record that names another partition than its key's is foreign; zero: not checked
+	Replicas   int  // default 1
+	SyncAlways bool // each write is synced before it is acknowledged, so that they go in batches
+	Partitions int  // of the application: a record that names another partition than its key's is foreign; zero: not checked
 }
 
 // Store is the bucket "<app>_state".
 type Store struct {
 	stream     jetstream.Stream
 	pub        *jspub.Publisher
+	writer     *jspub.Writer
 	nc         *nats.Conn
 	prefix     string // of the bucket's subjects
 	partitions int
@@ -58,6 +60,8 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, erro
 		AllowRollup:       true,
 		AllowMsgTTL:       true,
 		DenyDelete:        true,
+
+		AllowAtomicPublish: true,
 	}, jspub.Verify)
 	if err != nil {
 		return nil, fmt.Errorf("open state bucket: %w", err)
@@ -66,7 +70,7 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, erro
 	if err != nil {
 		return nil, fmt.Errorf("open state bucket: %w", err)
 	}
-	return &Store{stream: stream, pub: pub, nc: js.Conn(), prefix: prefix, partitions: cfg.Partitions}, nil
+	return &Store{stream: stream, pub: pub, writer: pub.NewWriter(stream, cfg.SyncAlways), nc: js.Conn(), prefix: prefix, partitions: cfg.Partitions}, nil
 }
 
 // Close ends what the Store does in the background. The outcomes of writes
@@ -103,7 +107,7 @@ func (p *partition) Write(a actor.Address, r actor.StateRecord, revision uint64,
 		h[headerRollup] = []string{jetstream.MsgRollupSubject}
 		h[headerTTL] = []string{markerTTL}
 	}
-	p.pub.Publish(&nats.Msg{Subject: p.prefix + key, Header: h, Data: data}, func(ack jspub.Ack) { done(ack.WriteResult) })
+	p.writer.Write(&jspub.Write{Msg: &nats.Msg{Subject: p.prefix + key, Header: h, Data: data}}, done)
 }
 
 // MaxState leaves room for Base64, which adds a third, and for the names,

@@ -15,8 +15,14 @@ func TestMain(m *testing.M) { brokertest.Main(m) }
 
 func open(t *testing.T) (*kvstate.Store, jetstream.JetStream) {
 	t.Helper()
+	return openWith(t, kvstate.Config{})
+}
+
+func openWith(t *testing.T, cfg kvstate.Config) (*kvstate.Store, jetstream.JetStream) {
+	t.Helper()
 	js := brokertest.Start(t)
-	s, err := kvstate.Open(t.Context(), js, kvstate.Config{App: "app", Partitions: 1})
+	cfg.App, cfg.Partitions = "app", 1
+	s, err := kvstate.Open(t.Context(), js, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,9 +32,14 @@ func open(t *testing.T) (*kvstate.Store, jetstream.JetStream) {
 
 func TestStorePassesTheSuite(t *testing.T) {
 	t.Parallel()
-	actortest.TestStateStore(t, func(t *testing.T) actor.StateStore {
-		t.Helper()
-		s, _ := open(t)
-		return s.Partition(0)
-	})
+	for name, cfg := range map[string]kvstate.Config{"singly": {}, "in batches": {SyncAlways: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			actortest.TestStateStore(t, func(t *testing.T) actor.StateStore {
+				t.Helper()
+				s, _ := openWith(t, cfg)
+				return s.Partition(0)
+			})
+		})
+	}
 }

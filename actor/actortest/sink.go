@@ -16,6 +16,7 @@ func TestSink(t *testing.T, open func(t *testing.T) func(partition int) actor.Si
 		"a marker must follow the last one":                   markerFollows,
 		"a marker fences pipelined messages of a stale owner": markerFences,
 		"markers of partitions are independent":               markersIndependent,
+		"a stale partition keeps none of the others back":     staleAmongMany,
 		"a scan finds what was stored between":                scanFinds,
 		"a scan beyond the stream's end is an error":          scanBeyond,
 	} {
@@ -42,6 +43,48 @@ func DeadLetter(id actor.SinkID) actor.SinkMessage {
 			Envelope: actor.Envelope{Target: address("source"), Value: actor.Value{Type: "a/b", Data: []byte("x")}},
 			Reason:   actor.ReasonStatus, Error: "no luck", HTTPStatus: 500, Attempts: 10, FirstAt: 1700000000000, LastAt: 1700000000100,
 		},
+	}
+}
+
+// staleAmongMany has several partitions publish at the same time, which may
+// then go together, one of them under a marker that isn't the last.
+func staleAmongMany(t *testing.T, open func(int) actor.Sink, message func(actor.SinkID) actor.SinkMessage) {
+	t.Helper()
+	const partitions, each, stale = 4, 150, 2
+	sinks, marks := make([]actor.Sink, partitions), make([]uint64, partitions)
+	for p := range partitions {
+		sinks[p] = open(p)
+		marks[p] = wantStored(t, "Mark", mark(t, sinks[p], "owner", 0))
+	}
+	last := wantStored(t, "Mark of another owner", mark(t, sinks[stale], "other", marks[stale]))
+	results := AwaitAll(t, partitions*each, func(i int, done func(actor.WriteResult)) {
+		p := i % partitions
+		sinks[p].Publish(message(sinkID(p, 1, i/partitions)), marks[p], done)
+	})
+	end := uint64(0)
+	for p := range partitions {
+		before := marks[p]
+		for i := range each {
+			r := results[i*partitions+p]
+			if p == stale {
+				wantRejected(t, "Publish of the stale partition", r, last)
+				continue
+			}
+			if at := wantStored(t, "Publish beside it", r); at <= before {
+				t.Fatalf("message %d of partition %d is at %d, behind one at %d", i, p, at, before)
+			}
+			before = r.Seq
+		}
+		end = max(end, before)
+	}
+	for p := range partitions {
+		ids, err := sinks[p].Scan(t.Context(), 0, end)
+		if want := each; err != nil || p != stale && len(ids) != want || p == stale && len(ids) != 0 {
+			t.Fatalf("Scan of partition %d finds %d messages, %v", p, len(ids), err)
+		}
+		for i, id := range ids {
+			equal(t, "Scan", id, sinkID(p, 1, i))
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ func TestStateStore(t *testing.T, open func(t *testing.T) actor.StateStore) {
 		"a state of the largest size is stored":     largestState,
 		"addresses that look alike are kept apart":  alikeAddresses,
 		"writes to different keys can be pipelined": pipelinedWrites,
+		"a stale write keeps no other one back":     staleAmongWrites,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -130,5 +131,44 @@ func pipelinedWrites(t *testing.T, s actor.StateStore) {
 	})
 	for _, r := range results {
 		wantStored(t, "pipelined Write", r)
+	}
+}
+
+// staleAmongWrites has writes and removals of many keys made at the same time,
+// which may then go together, one of them with a wrong revision.
+func staleAmongWrites(t *testing.T, s actor.StateStore) {
+	t.Helper()
+	const keys, stale, removed = 200, 123, 150
+	id := func(i int) string { return "k" + itoa(i) }
+	all := func(commit uint64, revision func(i int) uint64) []actor.WriteResult {
+		return AwaitAll(t, keys, func(i int, done func(actor.WriteResult)) {
+			r := stateOf(commit, textState(id(i)))
+			if commit > 1 && i >= removed {
+				r = stateOf(commit)
+			}
+			s.Write(address(id(i)), r, revision(i), done)
+		})
+	}
+	first := all(1, func(int) uint64 { return 0 })
+	second := all(2, func(i int) uint64 {
+		if i == stale {
+			return 0
+		}
+		return first[i].Seq
+	})
+	for i := range keys {
+		at := wantStored(t, "first Write", first[i])
+		want := stateOf(2, textState(id(i)))
+		switch {
+		case i == stale:
+			wantRejected(t, "stale Write", second[i], at)
+			want = stateOf(1, textState(id(i)))
+		case i >= removed:
+			want = stateOf(2)
+			fallthrough
+		default:
+			at = wantStored(t, "second Write", second[i])
+		}
+		equal(t, "Load", load(t, s, id(i)), actor.LoadedState{Record: &want, Revision: at})
 	}
 }

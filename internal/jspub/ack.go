@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,6 +67,37 @@ func parseAck(m *nats.Msg) Ack {
 		return unknown(errors.New("acknowledgement without a sequence"))
 	}
 	return classify(answer.Error)
+}
+
+// parseBatch reads the answer to the last message of a batch. Errors come from
+// checks before anything is stored; a batch that began to be stored and
+// couldn't be is not answered.
+func parseBatch(m *nats.Msg, id string, count int) Ack {
+	var answer struct {
+		Seq   uint64       `json:"seq"`
+		Batch string       `json:"batch"`
+		Count int          `json:"count"`
+		Error *ServerError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return parseAck(m)
+	}
+	switch {
+	case answer.Error != nil && (slices.Contains(batchRefusals(), answer.Error.Code) || classify(answer.Error).Outcome != actor.Unknown):
+		return refused(answer.Error)
+	case answer.Error != nil:
+		return unknown(answer.Error)
+	case answer.Batch != id || answer.Count != count || answer.Seq == 0:
+		return unknown(errors.New("the acknowledgement is not that of the batch"))
+	}
+	return Ack{WriteResult: actor.WriteResult{Outcome: actor.Stored, Seq: answer.Seq}}
+}
+
+// batchRefusals are error codes of JetStream that mean that no message of a
+// batch is stored: a duplicate id, a check that another write is in the way
+// of, and whatever is wrong with the batch itself.
+func batchRefusals() []int {
+	return []int{10158, 10164, 10174, 10175, 10176, 10177, 10179, 10199, 10200, 10201, 10210}
 }
 
 // scanSeq reads the number after "seq": without parsing the rest.

@@ -55,6 +55,7 @@ type Publisher struct {
 // call is a publish that waits; done is nil once it has been answered.
 type call struct {
 	done     func(Ack)
+	parse    func(*nats.Msg) Ack // nil: parseAck
 	deadline time.Time
 }
 
@@ -78,8 +79,11 @@ func New(nc *nats.Conn, timeout time.Duration) (*Publisher, error) {
 
 // Publish hands m to the network and calls done once with the outcome,
 // possibly before it returns. It sets m.Reply.
-func (p *Publisher) Publish(m *nats.Msg, done func(Ack)) {
-	id, ok := p.register(done)
+func (p *Publisher) Publish(m *nats.Msg, done func(Ack)) { p.publish(m, nil, done) }
+
+// publish has parse read the acknowledgement.
+func (p *Publisher) publish(m *nats.Msg, parse func(*nats.Msg) Ack, done func(Ack)) {
+	id, ok := p.register(parse, done)
 	if !ok {
 		done(unknown(ErrClosed))
 		return
@@ -89,7 +93,7 @@ func (p *Publisher) Publish(m *nats.Msg, done func(Ack)) {
 	if err == nil {
 		return
 	}
-	if done := p.take(id); done != nil {
+	if done, _ := p.take(id); done != nil {
 		done(localError(err))
 	}
 }
@@ -113,14 +117,14 @@ func (p *Publisher) Close() {
 	_ = p.sub.Unsubscribe() // it fails if the connection is closed, which ends it as well
 }
 
-func (p *Publisher) register(done func(Ack)) (uint64, bool) {
+func (p *Publisher) register(parse func(*nats.Msg) Ack, done func(Ack)) (uint64, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return 0, false
 	}
 	id := p.base + uint64(len(p.calls))
-	p.calls = append(p.calls, call{done: done, deadline: time.Now().Add(p.timeout)})
+	p.calls = append(p.calls, call{done, parse, time.Now().Add(p.timeout)})
 	if !p.armed {
 		p.arm(p.timeout)
 	}
@@ -138,17 +142,20 @@ func (p *Publisher) arm(d time.Duration) {
 }
 
 // take removes the call with this id, and returns nil if it is answered.
-func (p *Publisher) take(id uint64) func(Ack) {
+func (p *Publisher) take(id uint64) (done func(Ack), parse func(*nats.Msg) Ack) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if id < p.base || id-p.base >= uint64(len(p.calls)) {
-		return nil
+		return nil, nil
 	}
 	c := &p.calls[id-p.base]
-	done := c.done
-	c.done = nil
+	done, parse = c.done, c.parse
+	c.done, c.parse = nil, nil
 	p.drop()
-	return done
+	if parse == nil {
+		parse = parseAck
+	}
+	return done, parse
 }
 
 // drop forgets answered calls at the head; mu is held.
@@ -170,8 +177,8 @@ func (p *Publisher) onAck(m *nats.Msg) {
 	if err != nil {
 		return
 	}
-	if done := p.take(id); done != nil {
-		done(parseAck(m))
+	if done, parse := p.take(id); done != nil {
+		done(parse(m))
 	}
 }
 

@@ -154,7 +154,12 @@ func TestWhatWaitsWhenTheConnectionClosesIsUnknown(t *testing.T) {
 
 func TestManyPublishesAreStoredInOrder(t *testing.T) {
 	t.Parallel()
-	p, _ := open(t, jetstream.StreamConfig{})
+	_, nc := open(t, jetstream.StreamConfig{})
+	p, err := jspub.New(nc, time.Minute) // all at once, on a busy machine
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
 	const n = 20000
 	seqs := make(chan uint64, n)
 	for range n {

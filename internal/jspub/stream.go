@@ -41,6 +41,12 @@ func EnsureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 		return nil, fmt.Errorf("stream %s is not configured as jetfn needs it: %s; restore these settings with `nats stream edit %s`",
 			want.Name, strings.Join(diffs, ", "), want.Name)
 	}
+	if want.AllowAtomicPublish && !have.AllowAtomicPublish { // an older jetfn created it
+		have.AllowAtomicPublish = true
+		if stream, err = js.UpdateStream(ctx, have); err != nil {
+			return nil, fmt.Errorf("let stream %s take batches: %w", want.Name, err)
+		}
+	}
 	return stream, nil
 }
 

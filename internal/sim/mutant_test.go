@@ -26,6 +26,9 @@ func mutants() map[string]string {
 		"epoch-kept":              "J2: a new owner takes the last epoch",
 		"fired-not-recorded":      "T2: a timer's firing is not in the journal",
 		"gap-ignored":             "R3: a replay goes on over a gap",
+		"gather-behind-batch":     "E8: singles are sent behind a batch that may be refused",
+		"gather-behind-unknown":   "E8: a lane goes on behind a batch of unknown outcome",
+		"gather-refused-last":     "E8: a refused batch's writes are made after later ones",
 		"holes-by-number":         "M4: holes are checked for their number again",
 		"holes-not-recorded":      "M3: the position is the highest consumed input",
 		"holes-not-redelivered":   "M4: consumption starts behind H",
@@ -106,7 +109,7 @@ func simulate(t *testing.T, binary, mutant string, seeds int) (string, error) {
 func TestEveryMutantInTheCodeIsInTheList(t *testing.T) {
 	t.Parallel()
 	var inCode []string
-	for _, pattern := range []string{"../../actor/*.go", "../../actor/actortest/*.go"} {
+	for _, pattern := range []string{"../../actor/*.go", "../../actor/actortest/*.go", "../gather/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("Glob(%s) = %v, %v", pattern, files, err)

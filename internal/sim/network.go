@@ -15,12 +15,13 @@ var (
 
 // lane is a connection whose packets arrive in the order they were sent.
 type lane struct {
-	last   int64 // arrival of the newest packet
-	broken bool  // until its owner is told
-	lost   bool  // what is on it is lost, else it arrives late
-	late   int64 // by so much
-	told   bool  // its owner was told
-	marked bool  // a broken one is used again from the next marker on only
+	last   int64  // arrival of the newest packet
+	broken bool   // until its owner is told
+	lost   bool   // what is on it is lost, else it arrives late
+	late   int64  // by so much
+	told   bool   // its owner was told
+	marked bool   // a broken one is used again from the next marker on only
+	broke  func() // called when it breaks, unless nil
 }
 
 // delay is how long something takes on its way.
@@ -70,6 +71,9 @@ func (o *owner) write(p packet) {
 			w.hit(Break)
 			l.broken, l.lost, l.late = true, w.rnd.IntN(2) == 0, k.Timeout+w.rnd.Int64N(k.LongDelay)
 			w.log(o, "fault", "the connection for %s breaks", p.port)
+			if l.broke != nil {
+				l.broke()
+			}
 		}
 		if l.broken {
 			acked, stored, arrive = false, stored && !l.lost, arrive+l.late

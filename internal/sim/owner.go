@@ -30,6 +30,7 @@ type owner struct {
 	slowAnswer             int64          // of that read
 	feeds                  map[actor.Source]*feed
 	lanes                  map[string]*lane
+	host                   *host // nil: nothing is gathered
 	calls                  int
 	paused                 []actor.TypeName // what it was told
 	pausing                bool             // since this step
@@ -63,6 +64,9 @@ func (w *World) spawn(part int) *owner {
 		w.hit(ClockOffset)
 	}
 	o.ctx, o.cancel = context.WithCancel(w.ctx)
+	if k.Gather.Most > 0 {
+		o.host = w.host()
+	}
 	o.p = actor.NewPartition(&o.config, w.functions)
 	o.ports = portsOf(o)
 	w.owners = append(w.owners, o)

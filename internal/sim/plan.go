@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/gather"
 )
 
 // Fault is a kind of fault that a world can have.
@@ -49,6 +50,8 @@ const (
 	Split         Fault = "split"          // a batch fails and is split
 	EditState     Fault = "edit"           // an operator changes a state
 	Pause         Fault = "pause"          // an operator pauses function types
+	Batch         Fault = "batch"          // writes go together, all or none
+	BatchRefused  Fault = "batch-refused"  // because of one of them
 	ReplayMoved   Fault = "replay-moved"   // a former owner's write lands during a replay
 )
 
@@ -57,7 +60,7 @@ func Faults() []Fault {
 	return []Fault{
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
-		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, ReplayMoved, EditState, Pause,
+		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Batch, BatchRefused, ReplayMoved, EditState, Pause,
 	}
 }
 
@@ -89,6 +92,8 @@ type Knobs struct {
 	Budget                                time.Duration
 	Ops                                   []string // that messages from outside ask for
 	Config                                actor.Config
+	Gather                                gather.Limits // zero: writes are not gathered
+	Hosts                                 int           // processes whose owners gather
 }
 
 // Item is something planned: a message from outside, or a fault.
@@ -127,6 +132,9 @@ func MakePlan(seed uint64) *Plan {
 		for range r.IntN(9) {
 			p.Items = append(p.Items, makeFault(r, k))
 		}
+	}
+	if r.IntN(3) == 0 {
+		p.gather(r)
 	}
 	for range k.Messages {
 		p.Items = append(p.Items, makeMessage(r, k, min(k.Window, k.Active)))
@@ -197,6 +205,29 @@ func (p *Plan) timerRace(r *rand.Rand) {
 		it := makeFault(r, k)
 		it.Fault, it.Step = pick(r, CrashAtStep, Freeze), pick(r, "timer-delete", "timer-delete", "timer-put", "appended")
 		it.Count = 1 + r.IntN(3)
+		p.Items = append(p.Items, it)
+	}
+}
+
+// gather has what the owners in one process write go in batches. In half of
+// these worlds much of it is egress, of several partitions, and some lose
+// their markers.
+func (p *Plan) gather(r *rand.Rand) {
+	k := &p.Knobs
+	k.Gather = gather.Limits{
+		Singles: pick(r, 1, 2, 8), Least: pick(r, 2, 2, 3, 6), Most: pick(r, 2, 4, 50), Bytes: pick(r, 3, 100),
+		Rest: pick(r, 0, 1, 2), RestMost: 100 * time.Millisecond,
+	}
+	k.Hosts = 1 + r.IntN(2)
+	if r.IntN(2) == 0 {
+		return
+	}
+	k.Ops, k.Messages, k.Window, k.Calls, k.MaxBatch = []string{"emit", "emit", "fan", "count"}, 20+r.IntN(30), pick[int64](r, 200, 1000), 8, 20
+	k.Config.SinkWindow, k.Config.MaxPack, k.Config.MaxRecord = 64, pick(r, 300, 6000), 10_000
+	k.Delay, k.Timeout, k.CallTime, k.Fail, k.Unreach, k.Hang = pick[int64](r, 5, 20, 60), pick[int64](r, 200, 1000), 3, 0, 0, 0
+	for range 2 + r.IntN(6) {
+		it := makeFault(r, k)
+		it.At, it.Fault, it.Step = r.Int64N(k.Window+300), pick(r, MarkEvicted, MarkEvicted, Supersede), ""
 		p.Items = append(p.Items, it)
 	}
 }

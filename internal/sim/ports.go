@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/gather"
 )
 
 // portsOf are the fakes of an owner's partition behind its network.
@@ -123,7 +124,7 @@ func (b *outbox) Publish(s actor.OutboundSend, done func(actor.WriteResult)) {
 		return
 	}
 	o.ghost().published(&s)
-	p := packet{port: "mailbox", twice: true, done: done, do: func() actor.WriteResult {
+	do := func() actor.WriteResult {
 		res := stored(func(d func(actor.WriteResult)) { b.inner.Publish(s, d) })
 		if res.Outcome == actor.Stored {
 			w.log(o, "  mailbox", "number %d to partition %d stored at %d: %s", s.Number, s.To, res.Seq, readOp(s.Envelope.Value).ID)
@@ -132,7 +133,12 @@ func (b *outbox) Publish(s actor.OutboundSend, done func(actor.WriteResult)) {
 			w.kick(s.To)
 		}
 		return res
-	}}
+	}
+	if o.host != nil {
+		o.host.writer("mailbox", "mailbox", true).gather.Write(&gathered{o: o, do: do}, 1, gather.Lane{}, done)
+		return
+	}
+	p := packet{port: "mailbox", twice: true, done: done, do: do}
 	if w.plan.Knobs.Reorder && w.allows(Reorder) {
 		w.hit(Reorder)
 	} else {
@@ -155,6 +161,8 @@ type sink struct {
 	inner actor.Sink
 	index int
 	port  string
+
+	connection int // that the last marker went over
 }
 
 // Publish is part of actor.Sink. Its messages share a connection, which loses
@@ -166,8 +174,8 @@ func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteRe
 		return
 	}
 	o.ghost().sinkPublished(s.index, &m)
-	single := s.index == egress && w.plan.Knobs.Limited
-	p := packet{port: s.port, lane: o.lane(s.port), whole: !single, done: o.answered("sink-stored", done), do: func() actor.WriteResult {
+	done = o.answered("sink-stored", done)
+	do := func() actor.WriteResult {
 		res := stored(func(d func(actor.WriteResult)) { s.inner.Publish(m, mark, d) })
 		if res.Outcome == actor.Stored {
 			w.log(o, "  "+s.port, "%v stored at %d", m.ID, res.Seq)
@@ -176,8 +184,16 @@ func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteRe
 			w.log(o, "  "+s.port, "%v under marker %d refused, the marker is at %d", m.ID, mark, res.Seq)
 		}
 		return res
-	}}
-	if !single {
+	}
+	if o.host != nil {
+		wr := s.writer()
+		may := func() bool { return wr.number == s.connection }
+		check := func() bool { return s.isLast(mark) }
+		wr.gather.Write(&gathered{o: o, check: check, do: do, may: may}, 1, gather.Lane{Key: s.o.part, Generation: mark}, done)
+		return
+	}
+	p := packet{port: s.port, lane: o.lane(s.port), whole: !s.limited(), done: done, do: do}
+	if !s.limited() {
 		p.port = "" // such a stream never refuses
 	} else {
 		p.lane = nil
@@ -185,20 +201,17 @@ func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteRe
 	o.write(p)
 }
 
+// limited says that the stream may refuse messages because it is full, so that
+// each address has one on its way.
+func (s *sink) limited() bool { return s.index == egress && s.o.w.plan.Knobs.Limited }
+
 // Mark is part of actor.Sink.
 func (s *sink) Mark(body []byte, after uint64, done func(actor.WriteResult)) {
 	o, w := s.o, s.o.w
 	if !o.reached("mark") {
 		return
 	}
-	l := o.lane(s.port)
-	if l.told {
-		*l = lane{}
-	}
-	l.marked = true
-	if s.index == egress && w.plan.Knobs.Limited {
-		l = nil
-	}
+	l := s.laneForMark()
 	o.write(packet{port: s.port, lane: l, done: o.answered("marked", done), do: func() actor.WriteResult {
 		res := stored(func(d func(actor.WriteResult)) { s.inner.Mark(body, after, d) })
 		w.log(o, "  "+s.port, "marker after %d: outcome %d at %d", after, res.Outcome, res.Seq)
@@ -208,6 +221,24 @@ func (s *sink) Mark(body []byte, after uint64, done func(actor.WriteResult)) {
 		}
 		return res
 	}})
+}
+
+// laneForMark is the connection that a marker goes over.
+func (s *sink) laneForMark() *lane {
+	if s.o.host != nil {
+		wr := s.writer()
+		s.connection = wr.number
+		return wr.lane
+	}
+	l := s.o.lane(s.port)
+	if l.told {
+		*l = lane{}
+	}
+	l.marked = true
+	if s.limited() {
+		return nil
+	}
+	return l
 }
 
 // LastMark is part of actor.Sink.
@@ -273,7 +304,7 @@ func (s *state) Write(a actor.Address, r actor.StateRecord, revision uint64, don
 		return
 	}
 	o.ghost().stateWritten(a, &r)
-	o.write(packet{port: "state", twice: true, done: o.answered("state-written", done), do: func() actor.WriteResult {
+	do := func() actor.WriteResult {
 		res := stored(func(d func(actor.WriteResult)) { s.inner.Write(a, r, revision, d) })
 		w.log(o, "  state", "%s commit %d after revision %d: outcome %d, revision %d", a, r.Commit, revision, res.Outcome, res.Seq)
 		if res.Outcome != actor.Stored {
@@ -287,7 +318,17 @@ func (s *state) Write(a actor.Address, r actor.StateRecord, revision uint64, don
 			w.hit(ReplayMoved)
 		}
 		return res
-	}})
+	}
+	done = o.answered("state-written", done)
+	if o.host == nil {
+		o.write(packet{port: "state", twice: true, done: done, do: do})
+		return
+	}
+	check := func() bool {
+		l, err := s.inner.Load(o.ctx, a)
+		return err == nil && l.Revision == revision
+	}
+	o.host.writer("state", "state", true).gather.Write(&gathered{o: o, key: a.String(), check: check, do: do}, 1, gather.Lane{}, done)
 }
 
 // MaxState is part of actor.StateStore.

@@ -34,6 +34,7 @@ type World struct {
 	functions *functions
 	ghosts    []*ghost
 	owners    []*owner
+	hosts     []*host
 	born      int
 	healed    bool
 	full      map[string]int64 // ports that refuse until a time
