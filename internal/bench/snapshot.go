@@ -81,13 +81,13 @@ func (r *run) result(before, after snapshot, invocations uint64, ended int64) *R
 }
 
 // countSyncs takes the kernel's count. Without it, a server that syncs always
-// does so about once for each message that it stores.
+// does so at most once for each message that it stores.
 func (r *Result) countSyncs(before, after snapshot, stored uint64) {
 	switch {
 	case after.syncsKnown:
 		r.Fsyncs, r.FsyncsFrom = after.syncs-before.syncs, "counted"
 	case r.Sync == syncAlways:
-		r.Fsyncs, r.FsyncsFrom = int64(stored), "estimated: one for each stored message"
+		r.Fsyncs, r.FsyncsFrom = int64(stored), "at most: one for each stored message, fewer for batches"
 	default:
 		r.Fsyncs, r.FsyncsFrom = -1, "not counted"
 	}

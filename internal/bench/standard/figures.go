@@ -99,7 +99,7 @@ func syncs(rs []bench.Result) string {
 	}
 	text := fmt.Sprintf("%.2f", median(rs, func(r bench.Result) float64 { return float64(r.Fsyncs) / float64(max(1, r.Invocations)) }))
 	if rs[0].FsyncsFrom != "counted" {
-		text += " (estimated)"
+		text += " (at most)"
 	}
 	return text
 }
