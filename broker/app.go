@@ -108,6 +108,7 @@ type App struct {
 
 	egressScan *scanner
 	dlqScan    *scanner
+	letterAt   *letterIndex
 	fed        atomic.Pointer[Targets] // what the ingress feed uses
 	gate       atomic.Pointer[gate]    // the open one
 }
@@ -133,6 +134,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*App, error) {
 	a.openWriters()
 	a.egressScan = newScanner(a, a.streams.egress)
 	a.dlqScan = newScanner(a, a.streams.dlq)
+	a.letterAt = newLetterIndex(a)
 	return a, nil
 }
 

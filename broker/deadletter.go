@@ -12,8 +12,8 @@ import (
 	"github.com/jetfn/jetfn/actor"
 )
 
-// deadLetterRecord is the body of a dead letter.
-type deadLetterRecord struct {
+// DeadLetterRecord is the body of a dead letter.
+type DeadLetterRecord struct {
 	ID         string `json:"id"`
 	Address    string `json:"address"`
 	Caller     string `json:"caller,omitempty"`
@@ -37,7 +37,7 @@ type deadLetterRecord struct {
 // stored.
 func (a *App) fillDeadLetter(out *nats.Msg, id string, m *actor.SinkMessage) error {
 	d := m.DeadLetter
-	record := deadLetterRecord{
+	record := DeadLetterRecord{
 		ID:         id,
 		Address:    d.Envelope.Target.String(),
 		Caller:     d.Envelope.Caller.String(),
@@ -67,7 +67,7 @@ func (a *App) fillDeadLetter(out *nats.Msg, id string, m *actor.SinkMessage) err
 	return nil
 }
 
-func marshal(record *deadLetterRecord) ([]byte, error) {
+func marshal(record *DeadLetterRecord) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

@@ -49,3 +49,6 @@ func DecodePack(data []byte) ([]PackedMessage, error) {
 	}
 	return out, err
 }
+
+// LimitIndex bounds the dead letters whose sequences app keeps in memory.
+func LimitIndex(app *App, n int) { app.letterAt.max = n }

@@ -197,6 +197,14 @@ func (n names) dlq(target actor.Address) string {
 	return n.app + ".dlq." + token(target.Type.Namespace) + "." + token(target.Type.Name) + "." + token(target.ID)
 }
 
+// dlqOf selects the dead letters of a function; zero: of all.
+func (n names) dlqOf(function actor.TypeName) string {
+	if function.IsZero() {
+		return n.app + ".dlq.>"
+	}
+	return n.app + ".dlq." + token(function.Namespace) + "." + token(function.Name) + ".*"
+}
+
 // egress is the subject of an egress message; prefixes are Config's.
 func (n names) egress(id actor.TypeName, key string, prefixes map[actor.TypeName]string) string {
 	subject, ok := prefixes[id]
