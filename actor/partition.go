@@ -160,6 +160,7 @@ func (p *Partition) Query(a Address, reply func(StateView, error)) { p.states.qu
 // Stats returns a snapshot.
 func (p *Partition) Stats() Stats {
 	s := p.stats
+	s.Newest = p.writer.commit
 	s.Unapplied, s.Timers, s.Resident = len(p.applier.queue), p.timers.armed, p.resident
 	s.Spilled, s.CachedAddresses = p.spilled, len(p.states.entries)
 	for _, n := range p.sources {

@@ -303,6 +303,8 @@ type Stats struct {
 	Epoch, Commits, Accepted, Invocations, Messages, Retries, DeadLetters, StateConflicts, Drops uint64
 	Unapplied, Timers, Resident, Spilled, CachedAddresses                                        int
 	CheckpointAt                                                                                 int64 // Unix milliseconds
+	// Newest is the number of the newest commit, durable or on its way.
+	Newest uint64
 	// Covered is the newest commit below which, and including which, no later
 	// owner puts effects in place again.
 	Covered uint64

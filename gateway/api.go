@@ -19,8 +19,11 @@ type APIConfig struct {
 	States    States
 	Functions Functions
 	Readiness Readiness
-	Metrics   http.Handler // nil: /metrics is not found
-	Access    Access
+	// DeadLetters and DeadLetterDesk may both be nil: /v1/dlq is not found.
+	DeadLetters    DeadLetters
+	DeadLetterDesk DeadLetterDesk
+	Metrics        http.Handler // nil: /metrics is not found
+	Access         Access
 	// MaxBodyBytes limits a message's body. The default is 8 MiB less 64 KiB.
 	MaxBodyBytes int64
 	Log          zerolog.Logger
@@ -101,6 +104,9 @@ POST /v1/send/{namespace}/{type}/{id}    send a message; the body is its value
 GET  /v1/state/{namespace}/{type}/{id}   what an address remembers
 GET  /v1/state/{namespace}/{type}        addresses with state, ?after= and ?limit=
 GET  /v1/functions                       the functions
+GET  /v1/dlq                             dead letters, ?function=, ?after= and ?limit=
+GET  /v1/dlq/{id}                        one of them; DELETE drops it
+POST /v1/dlq/{id}/replay                 send its message once more
 GET  /healthz  /readyz  /metrics
 
 Parts of an address are percent-encoded, a slash inside one as %%2F.

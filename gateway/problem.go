@@ -49,6 +49,8 @@ const (
 	unsupported     slug = "unsupported"
 	notReady        slug = "not-ready"
 	timeout         slug = "timeout"
+	alreadyReplayed slug = "already-replayed"
+	revisionDiffers slug = "revision-conflict"
 )
 
 // statusAndTitle is what all problems of a kind share.
@@ -82,6 +84,10 @@ func (s slug) statusAndTitle() (int, string) {
 		return http.StatusServiceUnavailable, "The application is not ready"
 	case timeout:
 		return http.StatusGatewayTimeout, "The outcome is not known"
+	case alreadyReplayed:
+		return http.StatusConflict, "The dead letter was replayed before"
+	case revisionDiffers:
+		return http.StatusConflict, "The state is another one than expected"
 	case internal:
 	}
 	return http.StatusInternalServerError, "Something went wrong"
@@ -113,6 +119,12 @@ func problemOf(err error, write bool) *Problem {
 		return problem(notFound, err.Error())
 	case errors.Is(err, actor.ErrBadAddress):
 		return problem(badAddress, err.Error())
+	case errors.Is(err, ErrAlreadyReplayed):
+		return problem(alreadyReplayed, err.Error())
+	case errors.Is(err, ErrUnknownFunction):
+		return problem(unknownFunction, err.Error())
+	case errors.Is(err, ErrBadType):
+		return problem(badType, err.Error())
 	case errors.Is(err, ErrUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		p := problem(timeout, err.Error())
 		p.Accepted = write

@@ -44,6 +44,7 @@ func (a *api) routes() []route {
 		{method: http.MethodGet, path: "/v1/state/{namespace}/{type}/{id}", role: RoleRead, serve: a.serveState},
 		{method: http.MethodGet, path: "/v1/functions", role: RoleRead, serve: fixed(a.serveFunctions)},
 	}
+	table = append(table, a.dlqRoutes()...)
 	if a.Metrics != nil {
 		table = append(table, route{method: http.MethodGet, path: "/metrics", role: RoleRead, serve: fixed(a.Metrics.ServeHTTP)})
 	}

@@ -45,6 +45,7 @@ type commandLine struct {
 	Demo     demoCommand     `cmd:"" help:"Run a greeter and show what happens."`
 	Send     sendCommand     `cmd:"" help:"Send a message to a function."`
 	State    stateCommand    `cmd:"" help:"Show what functions remember."`
+	Dlq      dlqCommand      `cmd:"" help:"Look at dead letters, replay and drop them."`
 	Bench    benchCommand    `cmd:"" help:"Measure speed on this machine."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 

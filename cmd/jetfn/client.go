@@ -41,7 +41,7 @@ func (e *answerError) Error() string {
 	if e.problem.Detail != "" {
 		text = e.problem.Detail
 	}
-	text = fmt.Sprintf("%s (%s, status %d)", text, strings.TrimPrefix(e.problem.Type, "urn:jetfn:problem:"), e.problem.Status)
+	text = fmt.Sprintf("%s (%s, status %d)", text, e.slug(), e.problem.Status)
 	if e.problem.Status == http.StatusUnauthorized {
 		text += "; set " + tokenVariable + ", or give --token-file"
 	}
@@ -71,6 +71,9 @@ func (e *answerError) exitCode() int {
 	}
 	return exitFailure
 }
+
+// slug is the kind of problem.
+func (e *answerError) slug() string { return strings.TrimPrefix(e.problem.Type, "urn:jetfn:problem:") }
 
 // unsent reports whether the request surely reached nobody.
 func (e *answerError) unsent() bool {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -55,8 +56,10 @@ func TestCommands(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"await":     await,
+			"awaitout":  awaitout,
 			"expand":    expand,
 			"exits":     exits,
+			"keep":      keep,
 			"terminate": terminate,
 			"untilok":   untilOK,
 		},
@@ -99,6 +102,38 @@ func untilOK(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s: %v", strings.Join(args, " "), err)
+}
+
+// awaitout runs a command until its output matches the expression that comes
+// first.
+func awaitout(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: awaitout regexp command…")
+	}
+	wanted, err := regexp.Compile(args[0])
+	ts.Check(err)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if wanted.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("%s does not show %s in time", strings.Join(args[1:], " "), args[0])
+}
+
+// keep sets a variable to what the expression's parentheses find in the last
+// output.
+func keep(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: keep name regexp")
+	}
+	wanted, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found := wanted.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("the last output has no %s", args[1])
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // expand replaces $NAMES in a file by the script's environment.

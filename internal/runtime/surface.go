@@ -54,11 +54,7 @@ func (s surface) State(ctx context.Context, a actor.Address) (actor.StateView, e
 	if err != nil {
 		return actor.StateView{}, err
 	}
-	seat := g.seats[a.Partition(len(g.seats))]
-	if seat.down() {
-		return actor.StateView{}, fmt.Errorf("%w: partition %d is down", gateway.ErrNotReady, seat.partition)
-	}
-	return seat.processor.Query(ctx, a)
+	return g.query(ctx, a)
 }
 
 // States implements gateway.States. It reads the bucket, which follows the

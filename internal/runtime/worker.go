@@ -129,6 +129,7 @@ func (w *worker) api() http.Handler {
 	return gateway.NewAPI(gateway.APIConfig{
 		App: w.cfg.App, Version: w.cfg.Version,
 		Sender: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
+		DeadLetters: surface{w}, DeadLetterDesk: surface{w},
 		Metrics: w.meters.handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, Log: w.cfg.Log,
 	})
 }
