@@ -33,6 +33,7 @@ type runCommand struct {
 
 	HTTPListener httpFlags `embed:"" prefix:"http-"`
 
+	NATSForKafka   bool   `name:"nats-for-kafka" help:"Make topics of Kafka and streams of Kinesis NATS subjects, to try an application without them."`
 	PlaygroundHost string `default:"127.0.0.1" help:"Host that the playground's ports listen on."`
 	Strict         bool   `help:"Refuse unknown keys in modules."`
 	Insecure       bool   `help:"Listen on other than loopback addresses although there are no credentials."`
@@ -49,7 +50,7 @@ func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) err
 		return reported{exitFailure}
 	}
 	return runtime.Run(ctx, runtime.Config{
-		Module: m, App: r.App, Version: buildOf().Version,
+		Module: m, NATSForKafka: r.NATSForKafka, App: r.App, Version: buildOf().Version,
 		NATSURLs: r.NATS, NATS: r.Security.config(), DataDir: r.Data, NATSListen: r.NATSListen, SyncInterval: r.Sync == "interval",
 		HTTPAddr: r.HTTP, HTTP: r.HTTPListener.config(), PlaygroundHost: r.PlaygroundHost, Insecure: r.Insecure,
 		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask,

@@ -95,7 +95,7 @@ spec: {id: a/stream, stream: OTHER, targets: [a/f]}
 	if !errors.Is(err, runtime.ErrUsage) {
 		t.Fatalf("Run = %v, want ErrUsage", err)
 	}
-	for _, want := range []string{"test.yaml:2:1: ingress a/in: reading Kafka", "test.yaml:5:1: egress a/out: writing to Kinesis", "ingress a/stream: reading an existing stream"} {
+	for _, want := range []string{"test.yaml:2:1: ingress a/in: there is no connection to Kafka yet", "test.yaml:5:1: egress a/out: there is no connection to Kinesis yet", "--nats-for-kafka", "ingress a/stream: reading an existing stream"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("Run = %v, want %q in it", err, want)
 		}

@@ -51,6 +51,10 @@ type Config struct {
 	// bindings of the module.
 	Functions map[actor.TypeName]actor.FunctionSpec
 
+	// NATSForKafka makes Kafka's topics and Kinesis' streams NATS subjects,
+	// to try an application without them.
+	NATSForKafka bool
+
 	// NATSURLs are the servers to use; without any, a server is embedded.
 	NATSURLs []string
 
@@ -131,7 +135,7 @@ func (c Config) check() error {
 	if c.Module == nil {
 		return fmt.Errorf("%w: no module", ErrUsage)
 	}
-	if err := unconnected(c.Module); err != nil {
+	if err := unconnected(c.Module, c.NATSForKafka); err != nil {
 		return err
 	}
 	if c.Replicas != 1 {

@@ -9,22 +9,28 @@ import (
 
 // unconnected refuses the ways in and out that nothing here serves, all of
 // them at once.
-func unconnected(m *module.Module) error {
+func unconnected(m *module.Module, natsForKafka bool) error {
 	var problems []error
 	refuse := func(pos module.Pos, format string, args ...any) {
 		problems = append(problems, fmt.Errorf("%w: %s: "+format, append([]any{ErrUsage, pos}, args...)...))
 	}
-	for _, x := range m.KafkaIngresses {
-		refuse(x.Pos, "ingress %s: reading Kafka is not supported yet", x.ID)
+	const instead = "there is no connection to %s yet; to try the application without it, --nats-for-kafka makes topics NATS subjects"
+	if !natsForKafka {
+		for _, x := range m.KafkaIngresses {
+			refuse(x.Pos, "ingress %s: "+instead, x.ID, "Kafka")
+		}
+		for _, x := range m.KafkaEgresses {
+			refuse(x.Pos, "egress %s: "+instead, x.ID, "Kafka")
+		}
+		for _, x := range m.KinesisIngresses {
+			refuse(x.Pos, "ingress %s: "+instead, x.ID, "Kinesis")
+		}
+		for _, x := range m.KinesisEgresses {
+			refuse(x.Pos, "egress %s: "+instead, x.ID, "Kinesis")
+		}
 	}
-	for _, x := range m.KafkaEgresses {
-		refuse(x.Pos, "egress %s: writing to Kafka is not supported yet", x.ID)
-	}
-	for _, x := range m.KinesisIngresses {
-		refuse(x.Pos, "ingress %s: reading Kinesis is not supported yet", x.ID)
-	}
-	for _, x := range m.KinesisEgresses {
-		refuse(x.Pos, "egress %s: writing to Kinesis is not supported yet", x.ID)
+	for _, x := range m.Routers {
+		refuse(x.Pos, "router of the ingress %s: routers are not supported yet", x.Ingress)
 	}
 	for _, x := range m.Ingresses {
 		if x.Stream != "" {

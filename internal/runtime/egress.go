@@ -27,10 +27,11 @@ type egresses struct {
 	patterns   []module.Pattern
 	playground bool
 	topics     []string
+	records    map[actor.TypeName]record // of Kafka and Kinesis
 }
 
 func newEgresses(m *module.Module) *egresses {
-	e := &egresses{}
+	e := &egresses{records: recordEgresses(m)}
 	for _, x := range m.Egresses {
 		e.patterns = append(e.patterns, x.ID)
 	}
@@ -53,6 +54,9 @@ func (e *egresses) admit(m actor.EgressMessage) (actor.EgressMessage, error) {
 		}
 		m.Key, m.Topic = topic, topic
 		return m, nil
+	}
+	if r, ok := e.records[m.ID]; ok {
+		return r.admit(m)
 	}
 	if !slices.ContainsFunc(e.patterns, func(p module.Pattern) bool { return p.Matches(m.ID) }) {
 		return m, fmt.Errorf("%w %s; declare it, or repair its name in the function", errUndeclared, m.ID)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -22,6 +24,9 @@ func (w *worker) summary(b *backbone) string {
 	printf(table, "  durability\t%s\n", w.durability())
 	printf(table, "  http\t%s://%s\n", w.security.scheme(), w.listener.Addr())
 	printf(table, "  nats\t%s\n", b.url)
+	if w.cfg.NATSForKafka {
+		printf(table, "  kafka\t%s\n", "NATS subjects in its place (--nats-for-kafka)")
+	}
 	w.functionRows(row)
 	w.ingressRows(row)
 	w.egressRows(row)
@@ -101,7 +106,11 @@ func (w *worker) egressRows(row rowFunc) {
 		}
 		add(e.ID.String(), prefix+"[.<key>]")
 	}
-	if len(w.cfg.Module.Egresses)+len(w.cfg.Module.PlaygroundEgresses) == 0 {
+	records := recordEgresses(w.cfg.Module)
+	for _, id := range slices.SortedFunc(maps.Keys(records), func(a, b actor.TypeName) int { return strings.Compare(a.String(), b.String()) }) {
+		add(id.String(), w.cfg.App+".egress."+records[id].namespace+".<topic>[.<key>]")
+	}
+	if len(records)+len(w.cfg.Module.Egresses)+len(w.cfg.Module.PlaygroundEgresses) == 0 {
 		add("none", "")
 	}
 }

@@ -32,6 +32,13 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
+	if cfg.NATSForKafka {
+		m, err := onNATS(cfg.Module)
+		if err != nil {
+			return err
+		}
+		cfg.Module = m
+	}
 	w, err := newWorker(ctx, cfg)
 	if err != nil {
 		return err
