@@ -146,7 +146,7 @@ func (p *Partition) granted(a Address) {
 	if act.firstAt == 0 {
 		act.firstAt = p.now
 	}
-	b := &Batch{Target: a, State: act.state.current.alive(p.now), Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch))}
+	b := &Batch{Target: a, State: act.state.current.Alive(p.now), Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch))}
 	for i, q := range act.batch {
 		b.Envelopes[i] = *q.envelope
 		if spec.Inputs {

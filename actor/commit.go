@@ -3,6 +3,8 @@ package actor
 import (
 	"fmt"
 	"slices"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // inputRef is an input within its source.
@@ -38,31 +40,47 @@ type progress struct {
 	refs     []inputRef   // in order
 }
 
-// stateMutation is a change of one state of an address.
+// stateMutation is a change of one state of an address. A renewal holds only
+// the new deadline, in value.ExpiresAt.
 type stateMutation struct {
 	name   string
 	delete bool
+	renew  bool
 	value  StateValue
 }
 
 func (s State) apply(muts []stateMutation) State {
 	for i := range muts {
-		if muts[i].delete {
-			s = s.Without(muts[i].name)
-		} else {
-			s = s.With(muts[i].value)
+		switch m := &muts[i]; {
+		case m.delete:
+			s = s.Without(m.name)
+		case m.renew && mutant.On("renewal-forgotten"):
+		case m.renew:
+			s = s.renewed(m.name, m.value.ExpiresAt)
+		default:
+			s = s.With(m.value)
 		}
 	}
 	return s
 }
 
-// alive is s less what has expired.
-func (s State) alive(now int64) State { return s.apply(s.expired(now)) }
+// renewed is s with another deadline of the value called name, if there is one.
+func (s State) renewed(name string, expiresAt int64) State {
+	v, ok := s.Get(name)
+	if !ok {
+		return s
+	}
+	v.ExpiresAt = expiresAt
+	return s.With(v)
+}
+
+// Alive is s less what has expired at now, in Unix milliseconds.
+func (s State) Alive(now int64) State { return s.apply(s.expired(now)) }
 
 // expired returns the removals of what has expired (PROTOCOL K8).
 func (s State) expired(now int64) (muts []stateMutation) {
 	for i := range s {
-		if s[i].ExpiresAt != 0 && s[i].ExpiresAt <= now {
+		if s[i].ExpiresAt != 0 && s[i].ExpiresAt <= now && !mutant.On("expired-kept") {
 			muts = append(muts, stateMutation{name: s[i].Name, delete: true})
 		}
 	}
@@ -166,11 +184,14 @@ func readProgress(b []byte) (p progress, err error) {
 func (w *fieldWriter) mutation(m *stateMutation) {
 	w.text(1, m.name)
 	w.bool(2, m.delete)
-	if !m.delete {
+	if !m.delete && !m.renew {
 		w.value(3, m.value.Value)
 		w.int64(4, m.value.WrittenAt)
+	}
+	if !m.delete {
 		w.int64(5, m.value.ExpiresAt)
 	}
+	w.bool(6, m.renew)
 }
 
 func readMutation(b []byte) (m stateMutation, err error) {
@@ -187,11 +208,16 @@ func readMutation(b []byte) (m stateMutation, err error) {
 			m.value.WrittenAt = f.int64()
 		case 5:
 			m.value.ExpiresAt = f.int64()
+		case 6:
+			m.renew = f.v != 0
 		}
 		return err
 	})
-	if m.delete {
-		m.value = StateValue{}
+	switch {
+	case m.delete:
+		m.value, m.renew = StateValue{}, false
+	case m.renew:
+		m.value = StateValue{ExpiresAt: m.value.ExpiresAt}
 	}
 	return m, err
 }

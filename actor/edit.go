@@ -98,6 +98,7 @@ func (p *Partition) edit(w *waitingEdit) {
 	p.complete(c)
 	e.waiting = append(e.waiting, stateWaiter{need: e.asked, reply: func() {
 		after := p.states.view(e)
+		after.State = after.State.Alive(p.now)
 		p.states.release(e)
 		w.reply(after, nil)
 	}})

@@ -77,16 +77,27 @@ func (p *Partition) mutate(s State, list []Mutation) (State, []stateMutation) {
 	muts := make([]stateMutation, 0, len(list))
 	for i := range list {
 		m := &list[i]
-		mut := stateMutation{name: m.Name, delete: m.Delete}
-		if !m.Delete {
-			mut.value = StateValue{Name: m.Name, Value: m.Value, WrittenAt: p.now}
-			if m.ExpireAfter > 0 {
-				mut.value.ExpiresAt = p.now + m.ExpireAfter.Milliseconds()
-			}
+		mut := stateMutation{name: m.Name, delete: m.Delete, renew: m.Renew && !m.Delete}
+		switch _, there := s.Get(m.Name); {
+		case mut.renew && !there:
+			continue // nothing to renew
+		case mut.renew:
+			mut.value.ExpiresAt = p.deadline(m.ExpireAfter)
+		case !m.Delete:
+			mut.value = StateValue{Name: m.Name, Value: m.Value, WrittenAt: p.now, ExpiresAt: p.deadline(m.ExpireAfter)}
 		}
 		muts = append(muts, mut)
+		s = s.apply(muts[len(muts)-1:])
 	}
-	return s.apply(muts), muts
+	return s, muts
+}
+
+// deadline is when what lives that long from now on expires; zero is never.
+func (p *Partition) deadline(lifetime time.Duration) int64 {
+	if lifetime <= 0 {
+		return 0
+	}
+	return p.now + max(lifetime.Milliseconds(), 1)
 }
 
 // delay sets or cancels a timer.

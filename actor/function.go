@@ -74,8 +74,11 @@ type Mutation struct {
 	Name   string
 	Delete bool
 	Value  Value
-	// ExpireAfter is how long the value lives from this write on; zero means
-	// for ever.
+	// Renew leaves the value as it is and changes only how long it lives. A
+	// state without a value is left without one.
+	Renew bool
+	// ExpireAfter is how long the value lives from this write or renewal on, a
+	// millisecond at least; zero means for ever.
 	ExpireAfter time.Duration
 }
 

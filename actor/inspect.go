@@ -52,7 +52,8 @@ type InvocationView struct {
 type MutationView struct {
 	Name   string
 	Delete bool
-	Value  StateValue // unless Delete
+	Renew  bool
+	Value  StateValue // unless Delete; of a renewal the deadline alone
 }
 
 // CheckpointView is the body of a checkpoint.
@@ -91,7 +92,7 @@ func InspectCommit(body []byte) (CommitView, error) {
 	for _, inv := range c.invocations {
 		out := InvocationView{Target: inv.target, Time: inv.time, Consumed: inv.consumed}
 		for _, m := range inv.mutations {
-			out.Mutations = append(out.Mutations, MutationView{m.name, m.delete, m.value})
+			out.Mutations = append(out.Mutations, MutationView{m.name, m.delete, m.renew, m.value})
 		}
 		v.Invocations = append(v.Invocations, out)
 	}

@@ -89,6 +89,10 @@ func NewPartition(cfg *Config, catalog Catalog) *Partition {
 // ignored.
 func (p *Partition) SetTime(now int64) { p.now = max(p.now, now+p.shift) }
 
+// Now is the partition's time in Unix milliseconds: that of its clock, or of
+// its journal where that is later.
+func (p *Partition) Now() int64 { return p.now }
+
 // Wake is when the partition wants Settle to be called next; ok is false if
 // it only waits for events.
 func (p *Partition) Wake() (at int64, ok bool) {

@@ -54,6 +54,7 @@ func drawCommit(t *rapid.T) *commit {
 	for range few.Draw(t, "invocations") {
 		v := invocation{target: drawAddress(t), time: rapid.Int64().Draw(t, "at"), consumed: []InputID{{SourceIngress, 7, 2}}}
 		v.mutations = append(v.mutations, stateMutation{name: "gone", delete: true},
+			stateMutation{name: "renewed", renew: true, value: StateValue{ExpiresAt: rapid.Int64().Draw(t, "until")}},
 			stateMutation{name: "set", value: StateValue{Name: "set", Value: Value{"t/t", []byte("v")}, WrittenAt: 5, ExpiresAt: rapid.Int64().Draw(t, "expires")}})
 		c.invocations = append(c.invocations, v)
 	}

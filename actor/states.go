@@ -394,6 +394,7 @@ func (s *states) query(a Address, reply func(StateView, error)) {
 	}
 	answer := func() {
 		view := s.view(e)
+		view.State = view.State.Alive(s.p.now)
 		s.release(e)
 		reply(view, nil)
 	}

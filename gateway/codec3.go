@@ -28,9 +28,13 @@ func (codec3) encode(b *actor.Batch, states []stateSpec) ([]byte, error) {
 		Invocations: make([]*pb.ToFunction_Invocation, len(b.Envelopes)),
 	}
 	for i := range states {
+		v, ok, err := states[i].value(b.State)
+		if err != nil {
+			return nil, err
+		}
 		batch.State[i] = &pb.ToFunction_PersistedValue{StateName: states[i].name}
-		if v, ok := b.State.Get(states[i].name); ok {
-			batch.State[i].StateValue = typed3(v.Value)
+		if ok {
+			batch.State[i].StateValue = typed3(v)
 		}
 	}
 	for i := range b.Envelopes {
@@ -146,7 +150,7 @@ func oneDelayed3(m *pb.FromFunction_DelayedInvocation) (actor.Delayed, error) {
 		return actor.Delayed{Cancel: true, Token: token}, nil
 	}
 	if m.GetDelayInMs() < 0 {
-		return actor.Delayed{}, forbidden(actor.ReasonProtocol, fmt.Errorf("a delay is negative: %d ms", m.GetDelayInMs()))
+		return actor.Delayed{}, negativeDelay(m.GetDelayInMs())
 	}
 	target, err := target3(m.GetTarget())
 	if err != nil {
@@ -157,6 +161,10 @@ func oneDelayed3(m *pb.FromFunction_DelayedInvocation) (actor.Delayed, error) {
 		return actor.Delayed{}, err
 	}
 	return actor.Delayed{Delay: millis(m.GetDelayInMs()), Target: target, Value: value, Token: token}, nil
+}
+
+func negativeDelay(ms int64) error {
+	return forbidden(actor.ReasonProtocol, fmt.Errorf("a delay is negative: %d ms", ms))
 }
 
 func egress3(in []*pb.FromFunction_EgressMessage) ([]actor.EgressMessage, error) {
@@ -217,6 +225,9 @@ func specs3(in []*pb.FromFunction_PersistedValueSpec) ([]stateSpec, error) {
 		default:
 			return nil, garbled(fmt.Errorf("state %q has the unknown expiration mode %d", m.GetStateName(), expiration.GetMode()))
 		}
+		if expiration.GetExpireAfterMillis() <= 0 {
+			return nil, garbled(fmt.Errorf("state %q expires after %d ms, want more than 0", m.GetStateName(), expiration.GetExpireAfterMillis()))
+		}
 		out[i].expireAfter = millis(expiration.GetExpireAfterMillis())
 	}
 	return out, nil
@@ -231,7 +242,11 @@ func typed3(v actor.Value) *pb.TypedValue {
 }
 
 func target3(m *pb.Address) (actor.Address, error) {
-	a := actor.Address{Type: actor.TypeName{Namespace: m.GetNamespace(), Name: m.GetType()}, ID: m.GetId()}
+	return targetOf(m.GetNamespace(), m.GetType(), m.GetId())
+}
+
+func targetOf(namespace, name, id string) (actor.Address, error) {
+	a := actor.Address{Type: actor.TypeName{Namespace: namespace, Name: name}, ID: id}
 	if err := a.Check(); err != nil {
 		return a, forbidden(actor.ReasonBadAddress, fmt.Errorf("target: %w", err))
 	}
@@ -241,15 +256,8 @@ func target3(m *pb.Address) (actor.Address, error) {
 // value3 reads a value. Where protocol 2.x has the bytes of an Any, protocol
 // 3.x has has_value; a mix-up would silently lose them, so it is refused.
 func value3(m *pb.TypedValue) (actor.Value, error) {
-	for unknown := m.ProtoReflect().GetUnknown(); len(unknown) > 0; {
-		number, kind, n := protowire.ConsumeField(unknown)
-		if n < 0 {
-			break
-		}
-		if number == 2 && kind == protowire.BytesType {
-			return actor.Value{}, forbidden(actor.ReasonProtocol, errors.New("the function seems to speak protocol 2.x: a value is an Any"))
-		}
-		unknown = unknown[n:]
+	if hasUnknown(m.ProtoReflect(), 2, protowire.BytesType) {
+		return actor.Value{}, forbidden(actor.ReasonProtocol, errors.New("the function seems to speak protocol 2.x: a value is an Any"))
 	}
 	return actor.Value{Type: m.GetTypename(), Data: m.GetValue()}, nil
 }

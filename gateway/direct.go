@@ -42,14 +42,15 @@ type direct struct {
 type directConn struct {
 	net.Conn
 
-	ctx    context.Context //nolint:containedctx // of the request that has the connection
-	host   string
-	header int // bytes of header that may still come; negative: not reading one
-	in     *bufio.Reader
-	out    *bufio.Writer
-	failed error     // of the write that failed
-	since  time.Time // idle since
-	reused bool
+	ctx     context.Context //nolint:containedctx // of the request that has the connection
+	host    string
+	limited bool // a header is being read
+	header  int  // bytes of it that may still come; negative: it has too many
+	in      *bufio.Reader
+	out     *bufio.Writer
+	failed  error     // of the write that failed
+	since   time.Time // idle since
+	reused  bool
 }
 
 var errHeaderTooLarge = errors.New("the answer's header is too large")
@@ -68,10 +69,14 @@ func (c *directConn) limitRead(until time.Time) error {
 	return err //nolint:wrapcheck // its callers do
 }
 
-// Read limits headers.
+// Read limits headers. It fails again and again, since the standard library's
+// parser may pass over an error in the hope of the next.
 func (c *directConn) Read(p []byte) (int, error) {
+	if c.limited && c.header < 0 {
+		return 0, errHeaderTooLarge
+	}
 	n, err := c.Conn.Read(p)
-	if c.header >= 0 {
+	if c.limited {
 		if c.header -= n; c.header < 0 {
 			return 0, errHeaderTooLarge
 		}
@@ -138,7 +143,7 @@ func (d *direct) exchange(c *directConn, req *http.Request, trace *httptrace.Cli
 		}
 	}
 	for {
-		c.header = maxAnswerHeader
+		c.limited, c.header = true, maxAnswerHeader
 		resp, err := http.ReadResponse(c.in, req)
 		if err != nil {
 			switch {
@@ -150,7 +155,7 @@ func (d *direct) exchange(c *directConn, req *http.Request, trace *httptrace.Cli
 			return nil, fmt.Errorf("read answer: %w", err)
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			c.header = -1
+			c.limited = false
 			if d.read > 0 {
 				_ = c.limitRead(time.Time{}) // a later read reports what is wrong with the connection
 			}
@@ -269,7 +274,7 @@ func (d *direct) conn(ctx context.Context, req *http.Request) (*directConn, erro
 	if err != nil {
 		return nil, err
 	}
-	c := &directConn{Conn: conn, host: host, header: -1}
+	c := &directConn{Conn: conn, host: host}
 	c.in, c.out = bufio.NewReaderSize(c, directBuffer), bufio.NewWriterSize(c, directBuffer)
 	return c, nil
 }

@@ -25,6 +25,11 @@ type EndpointConfig struct {
 	// authentication.
 	URLTemplate string
 	Transport   Transport
+	// Protocol is what the functions speak. The default is Protocol3.
+	Protocol Protocol
+	// States are those of each function, with Protocol2 only: functions of
+	// Protocol3 declare theirs themselves.
+	States []StateSpec
 	// MaxReplyBytes limits an answer's body, decompressed. The default is
 	// 32 MiB.
 	MaxReplyBytes int64
@@ -38,6 +43,7 @@ type Endpoint struct {
 	transport Transport
 	maxReply  int64
 	codec     codec
+	declared  []stateSpec // nil: functions declare theirs themselves
 	client    *http.Client
 	log       zerolog.Logger
 
@@ -47,8 +53,7 @@ type Endpoint struct {
 	registrations map[actor.TypeName]*registration
 }
 
-// NewEndpoint returns an endpoint for protocol 3.x. It connects to nothing
-// yet.
+// NewEndpoint returns an endpoint. It connects to nothing yet.
 func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	template, err := parseURLTemplate(cfg.URLTemplate)
 	if err != nil {
@@ -61,7 +66,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	if cfg.MaxReplyBytes == 0 {
 		cfg.MaxReplyBytes = defaultMaxReplyBytes
 	}
-	return &Endpoint{
+	e := &Endpoint{
 		template:      template,
 		transport:     transport,
 		maxReply:      cfg.MaxReplyBytes,
@@ -69,7 +74,14 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		client:        transport.client(),
 		log:           cfg.Log.With().Str("endpoint", template.name).Logger(),
 		registrations: map[actor.TypeName]*registration{},
-	}, nil
+	}
+	switch {
+	case cfg.Protocol == Protocol2:
+		e.codec, e.declared = codec2{}, declared(cfg.States)
+	case len(cfg.States) > 0:
+		return nil, fmt.Errorf("endpoint %s: functions of protocol 3.x declare their states themselves", template.name)
+	}
+	return e, nil
 }
 
 // Name is the URL template without credentials, query and fragment. Limits
@@ -102,7 +114,7 @@ func (e *Endpoint) registrationOf(t actor.TypeName) *registration {
 	defer e.mu.Unlock()
 	r := e.registrations[t]
 	if r == nil {
-		r = newRegistration()
+		r = newRegistration(e.declared)
 		e.registrations[t] = r
 	}
 	return r

@@ -51,6 +51,7 @@ func (r *remote) Invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, er
 			if err := checkMutations(answer.effects.Mutations, states); err != nil {
 				return nil, r.invalid(b, err)
 			}
+			answer.effects.Mutations = lifetimes(answer.effects.Mutations, states, b.State)
 			return answer.effects, nil
 		}
 		if err := r.learn(answer.missing, states, round); err != nil {

@@ -92,7 +92,7 @@ func firstEffects() *actor.Effects {
 			}},
 			{ID: actor.TypeName{Namespace: "example", Name: "generic"}, Value: actor.Value{Type: actor.StringType, Data: []byte("\x0a\x01g")}},
 		},
-		Mutations: []actor.Mutation{{Name: "seen", Value: one}, {Name: "last", Delete: true}},
+		Mutations: []actor.Mutation{{Name: "seen", Value: one, ExpireAfter: time.Minute}, {Name: "last", Delete: true}},
 	}
 }
 

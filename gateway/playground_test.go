@@ -155,11 +155,13 @@ func TestPlaygroundRecordIsReadOrRefused(t *testing.T) {
 
 func TestRecordsForKafkaAndKinesisAreUnwrapped(t *testing.T) {
 	t.Parallel()
-	messages := firstEffects().Egress
+	messages := append(firstEffects().Egress, egress2(1)...)
 	for i, want := range []actor.EgressMessage{
 		{ID: messages[0].ID, Key: "Bob", Topic: "greets", Value: actor.Value{Data: []byte("hi")}},
 		{ID: messages[1].ID, Key: "pk", Topic: "s", Value: actor.Value{Data: []byte("\x01\x02")}},
 		messages[2],
+		{ID: messages[3].ID, Key: "Bob", Topic: "greets", Value: actor.Value{Data: []byte("\x08\x01")}},
+		{ID: messages[4].ID, Key: "pk", Topic: "st", Value: actor.Value{Data: []byte("\x08\x01")}},
 	} {
 		got, err := gateway.UnwrapEgress(messages[i])
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -16,6 +17,9 @@ const (
 	playgroundRecordType = "io.statefun.playground/EgressRecord"
 	kafkaRecordType      = "type.googleapis.com/io.statefun.sdk.egress.KafkaProducerRecord"
 	kinesisRecordType    = "type.googleapis.com/io.statefun.sdk.egress.KinesisEgressRecord"
+	// Those of protocol 2.x, whose type URLs may begin with anything.
+	kafkaRecord2   = "/org.apache.flink.statefun.flink.io.KafkaProducerRecord"
+	kinesisRecord2 = "/org.apache.flink.statefun.flink.io.KinesisEgressRecord"
 )
 
 // PlaygroundRecord reads what a function handed to the playground's egress.
@@ -40,14 +44,14 @@ func PlaygroundRecord(v actor.Value) (topic, payload string, err error) {
 // bytes, its key, its topic or stream, and no type. Other messages are
 // returned as they are.
 func UnwrapEgress(m actor.EgressMessage) (actor.EgressMessage, error) {
-	switch m.Value.Type {
-	case kafkaRecordType:
+	switch {
+	case m.Value.Type == kafkaRecordType, strings.HasSuffix(m.Value.Type, kafkaRecord2):
 		var record egress.KafkaProducerRecord
 		if err := unmarshalRecord(m, &record); err != nil {
 			return m, err
 		}
 		return unwrapped(m, record.GetKey(), record.GetTopic(), record.GetValueBytes()), nil
-	case kinesisRecordType:
+	case m.Value.Type == kinesisRecordType, strings.HasSuffix(m.Value.Type, kinesisRecord2):
 		var record egress.KinesisEgressRecord
 		if err := unmarshalRecord(m, &record); err != nil {
 			return m, err

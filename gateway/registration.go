@@ -27,8 +27,14 @@ type registration struct {
 	specs []stateSpec // replaced, never modified
 }
 
-func newRegistration() *registration {
-	return &registration{first: make(chan struct{}, 1), open: make(chan struct{})}
+// newRegistration returns one that knows the states declared; nil means that
+// the function will declare them.
+func newRegistration(declared []stateSpec) *registration {
+	r := &registration{first: make(chan struct{}, 1), open: make(chan struct{}), specs: declared}
+	if declared != nil {
+		r.admitAll()
+	}
+	return r
 }
 
 // enter waits until a call may be made. The call has to end with leave.
@@ -103,7 +109,8 @@ func checkMutations(mutations []actor.Mutation, specs []stateSpec) error {
 		spec, ok := findSpec(specs, m.Name)
 		switch {
 		case !ok:
-			return forbidden(actor.ReasonProtocol, fmt.Errorf("state %q is changed but was never declared", m.Name))
+			return forbidden(actor.ReasonProtocol, fmt.Errorf(
+				"state %q is changed but was never declared; the function declares its states, or the module those of protocol 2.x", m.Name))
 		case !m.Delete && m.Value.Type != spec.typename:
 			return forbidden(actor.ReasonBadType,
 				fmt.Errorf("state %q has the type %s but is set to a value of type %s", m.Name, spec.typename, m.Value.Type))

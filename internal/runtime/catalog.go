@@ -60,12 +60,7 @@ func newCatalog(m *module.Module, embedded map[actor.TypeName]actor.FunctionSpec
 			problems = append(problems, err)
 			continue
 		}
-		endpoint, err := gateway.NewEndpoint(gateway.EndpointConfig{
-			URLTemplate:   spec.URLTemplate,
-			Transport:     transport(spec.Transport),
-			MaxReplyBytes: int64(spec.Transport.MaxBytes),
-			Log:           log,
-		})
+		endpoint, err := newEndpoint(&spec, log)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: endpoint of %s: %w", spec.Pos, spec.Functions, err))
 			continue
@@ -88,28 +83,12 @@ func newCatalog(m *module.Module, embedded map[actor.TypeName]actor.FunctionSpec
 // unsupported refuses what a module may say and nothing here does yet.
 func unsupported(e module.Endpoint) error {
 	switch {
-	case e.Protocol != module.ProtocolV3:
-		return fmt.Errorf("%s: endpoint of %s: protocol %s is not supported yet", e.Pos, e.Functions, e.Protocol)
 	case e.Transport.TLS != (module.TLS{}):
 		return fmt.Errorf("%s: endpoint of %s: certificates of its own are not supported yet", e.Pos, e.Functions)
 	case e.Failure.Then != module.ThenDeadLetter:
 		return fmt.Errorf("%s: endpoint of %s: pausing after a failure is not supported yet, use then: deadLetter", e.Pos, e.Functions)
 	}
 	return nil
-}
-
-func transport(t module.Transport) gateway.Transport {
-	kind := gateway.TransportAsync
-	if t.Kind == module.TransportOkHTTP {
-		kind = gateway.TransportOkHTTP
-	}
-	out := gateway.DefaultTransport(kind)
-	out.Call, out.Connect, out.Read, out.Write = t.Call, t.Connect, t.Read, t.Write
-	out.PoolSize, out.PoolTTL = t.PoolSize, t.PoolTTL
-	if out.PoolTTL == 0 { // the module says: keep none
-		out.PoolTTL = 1
-	}
-	return out
 }
 
 // Lookup implements actor.Catalog.

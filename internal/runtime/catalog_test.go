@@ -66,7 +66,6 @@ func TestTheSmallestLimitOfAURLHolds(t *testing.T) {
 func TestWhatAModuleSaysAndNothingDoesIsRefusedAtItsPlace(t *testing.T) {
 	t.Parallel()
 	for key, want := range map[string]string{
-		"protocol: v2":                        "test.yaml:2:1: endpoint of a/b: protocol v2 is not supported yet",
 		"transport: {trust_cacerts: /ca.pem}": "certificates of its own are not supported yet",
 		"failure: {then: pauseAddress}":       "pausing after a failure is not supported yet",
 		"failure: {then: pauseFunction}":      "pausing after a failure is not supported yet",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/broker"
@@ -58,7 +59,7 @@ func (s surface) State(ctx context.Context, a actor.Address) (actor.StateView, e
 }
 
 // States implements gateway.States. It reads the bucket, which follows the
-// commits within a second or so.
+// commits within a second or so, and leaves out what has expired.
 func (s surface) States(ctx context.Context, t actor.TypeName, after string, limit int) ([]gateway.StateItem, string, error) {
 	g, err := s.generation()
 	if err != nil {
@@ -68,11 +69,16 @@ func (s surface) States(ctx context.Context, t actor.TypeName, after string, lim
 	if err != nil {
 		return nil, "", err
 	}
-	items := make([]gateway.StateItem, len(listed))
-	for i, l := range listed {
-		items[i] = gateway.StateItem{Address: l.Address, View: actor.StateView{
-			State: l.Record.State, Partition: l.Record.Partition, Commit: l.Record.Commit, Revision: l.Revision,
-		}}
+	items := make([]gateway.StateItem, 0, len(listed))
+	now := time.Now().UnixMilli()
+	for _, l := range listed {
+		alive := l.Record.State.Alive(now)
+		if len(alive) == 0 {
+			continue
+		}
+		items = append(items, gateway.StateItem{Address: l.Address, View: actor.StateView{
+			State: alive, Partition: l.Record.Partition, Commit: l.Record.Commit, Revision: l.Revision,
+		}})
 	}
 	return items, next, nil
 }

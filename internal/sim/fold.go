@@ -135,7 +135,8 @@ func (f *folding) deadLetter(envelopes []actor.Envelope) bool {
 func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Envelope) {
 	g := f.g
 	before := g.state(v.Target)
-	expired := max(len(v.Mutations)-len(c.effects.Mutations), 0)
+	want, _ := changes(c.state, c.effects.Mutations, v.Time)
+	expired := max(len(v.Mutations)-len(want), 0)
 	shown := before.state
 	for i := range v.Mutations[:expired] {
 		name := v.Mutations[i].Name
@@ -144,6 +145,11 @@ func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Env
 		}
 		shown = shown.Without(name)
 	}
+	for i := range c.state {
+		if at := c.state[i].ExpiresAt; at != 0 && at <= c.from {
+			g.fail("call %s of %s at %d saw %s, which expired at %d (K8)", c.id, v.Target, c.from, c.state[i].Name, at)
+		}
+	}
 	switch {
 	case c.done:
 		g.fail("call %s of %s counts twice", c.id, v.Target)
@@ -151,18 +157,11 @@ func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Env
 		g.fail("call %s of %s was for %s, but the commit consumes %s", c.id, v.Target, inputNames(c.inputs), inputNames(envelopes))
 	case !sameState(shown, c.state):
 		g.fail("call %s of %s saw %s, but the state was %s (K4)", c.id, v.Target, stateText(c.state), stateText(shown))
-	case !slices.EqualFunc(c.effects.Mutations, v.Mutations[expired:], sameMutation):
-		g.fail("call %s of %s changed %v, but the commit says %v", c.id, v.Target, c.effects.Mutations, v.Mutations)
+	case !slices.EqualFunc(want, v.Mutations[expired:], sameMutation):
+		g.fail("call %s of %s changed %v, but the commit says %v", c.id, v.Target, want, v.Mutations)
 	}
 	c.done = true
-	after := before.state
-	for i := range v.Mutations {
-		if m := &v.Mutations[i]; m.Delete {
-			after = after.Without(m.Name)
-		} else {
-			after = after.With(m.Value)
-		}
-	}
+	_, after := changes(shown, c.effects.Mutations, v.Time)
 	if last := len(g.states[v.Target]) - 1; last >= 0 && g.states[v.Target][last].commit == f.rec.Commit {
 		now := &g.states[v.Target][last]
 		now.earlier, now.state = append(now.earlier, now.state), after
@@ -178,8 +177,37 @@ func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Env
 	}
 }
 
-func sameMutation(a actor.Mutation, b actor.MutationView) bool {
-	return a.Name == b.Name && a.Delete == b.Delete && (a.Delete || string(a.Value.Data) == string(b.Value.Value.Data))
+// changes are what the mutations of a call that ended at that time do to
+// state: a renewal of what isn't there does nothing, and deadlines count from
+// the call's end (K8).
+func changes(state actor.State, list []actor.Mutation, at int64) (out []actor.MutationView, after actor.State) {
+	for i := range list {
+		m := &list[i]
+		change := actor.MutationView{Name: m.Name, Delete: m.Delete, Renew: m.Renew}
+		deadline := int64(0)
+		if m.ExpireAfter > 0 {
+			deadline = at + m.ExpireAfter.Milliseconds()
+		}
+		old, there := state.Get(m.Name)
+		switch {
+		case m.Delete:
+			state = state.Without(m.Name)
+		case m.Renew && !there:
+			continue
+		case m.Renew:
+			change.Value.ExpiresAt, old.ExpiresAt = deadline, deadline
+			state = state.With(old)
+		default:
+			change.Value = actor.StateValue{Name: m.Name, Value: m.Value, WrittenAt: at, ExpiresAt: deadline}
+			state = state.With(change.Value)
+		}
+		out = append(out, change)
+	}
+	return out, state
+}
+
+func sameMutation(a, b actor.MutationView) bool {
+	return a.Name == b.Name && a.Delete == b.Delete && a.Renew == b.Renew && (a.Delete || sameValue(&a.Value, &b.Value))
 }
 
 // delay sets or cancels a timer. Ids are given once the list is complete.

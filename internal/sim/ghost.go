@@ -213,10 +213,11 @@ func (g *ghost) stateWritten(a actor.Address, r *actor.StateRecord) {
 	g.fail("the record of %s is written for commit %d, which did not change it (J5)", a, r.Commit)
 }
 
-// answered judges an answer to a query: the state as of its commit (O3).
-func (g *ghost) answered(a actor.Address, v *actor.StateView) {
+// answered judges an answer to a query at now: the state as of its commit
+// (O3), less what has expired (K8).
+func (g *ghost) answered(a actor.Address, v *actor.StateView, now int64) {
 	for _, old := range slices.Backward(g.states[a]) {
-		same := func(s actor.State) bool { return sameState(s, v.State) }
+		same := func(s actor.State) bool { return sameState(unexpired(s, now), v.State) }
 		if old.commit == v.Commit && (same(old.state) || slices.ContainsFunc(old.earlier, same)) {
 			return
 		}
@@ -225,9 +226,16 @@ func (g *ghost) answered(a actor.Address, v *actor.StateView) {
 }
 
 func sameState(a, b actor.State) bool {
-	return slices.EqualFunc(a, b, func(x, y actor.StateValue) bool {
-		return x.Name == y.Name && string(x.Value.Data) == string(y.Value.Data)
-	})
+	return slices.EqualFunc(a, b, func(x, y actor.StateValue) bool { return x.Name == y.Name && sameValue(&x, &y) })
+}
+
+func sameValue(a, b *actor.StateValue) bool {
+	return string(a.Value.Data) == string(b.Value.Data) && a.WrittenAt == b.WrittenAt && a.ExpiresAt == b.ExpiresAt
+}
+
+// unexpired is s less what has expired at now.
+func unexpired(s actor.State, now int64) actor.State {
+	return slices.DeleteFunc(slices.Clone(s), func(v actor.StateValue) bool { return v.ExpiresAt != 0 && v.ExpiresAt <= now })
 }
 
 func stateText(s actor.State) string {

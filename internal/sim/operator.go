@@ -88,12 +88,12 @@ func (w *World) edit(it *Item) {
 	w.edits++
 	id := "e" + strconv.Itoa(w.edits)
 	revision := g.state(a).commit
-	decide := func(v actor.StateView, _ int64) (actor.Edited, error) {
+	decide := func(v actor.StateView, now int64) (actor.Edited, error) {
 		if it.Count == 1 && v.Commit != revision {
 			w.log(o, "edit", "%s of %s: commit %d is not %d", id, a, v.Commit, revision)
 			return actor.Edited{}, errStale
 		}
-		c := &call{id: id, target: a, state: v.State, effects: &actor.Effects{}, caller: typed(typeTwin, it.To)}
+		c := &call{id: id, target: a, state: v.State, from: now, effects: &actor.Effects{}, caller: typed(typeTwin, it.To)}
 		change := w.change(it, id)
 		c.effects.Mutations = change.Mutations
 		for _, e := range change.Sends {
@@ -105,7 +105,7 @@ func (w *World) edit(it *Item) {
 	}
 	o.Post(func(p *actor.Partition) {
 		if p.Running() {
-			p.Edit(a, decide, func(v actor.StateView, err error) { w.edited(g, a, id, &v, err) })
+			p.Edit(a, decide, func(v actor.StateView, err error) { w.edited(g, a, id, &v, p.Now(), err) })
 		}
 	})
 }
@@ -126,7 +126,7 @@ func (w *World) change(it *Item, id string) (change actor.Edited) {
 
 // edited judges an answer: it comes when the edit is durable, and never
 // otherwise.
-func (w *World) edited(g *ghost, a actor.Address, id string, v *actor.StateView, err error) {
+func (w *World) edited(g *ghost, a actor.Address, id string, v *actor.StateView, now int64, err error) {
 	c := w.functions.calls[id]
 	switch {
 	case errors.Is(err, errStale):
@@ -139,6 +139,6 @@ func (w *World) edited(g *ghost, a actor.Address, id string, v *actor.StateView,
 		g.fail("edit %s of %s is answered, but not durable (J5)", id, a)
 	default:
 		w.hit(EditState)
-		g.answered(a, v)
+		g.answered(a, v, now)
 	}
 }

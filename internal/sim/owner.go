@@ -252,7 +252,7 @@ func (o *owner) ask(a actor.Address) {
 			if err != nil {
 				g.fail("a query for %s failed: %v", a, err)
 			} else if len(v.State) > 0 || v.Commit > 0 {
-				g.answered(a, &v)
+				g.answered(a, &v, p.Now())
 			}
 		})
 	})
@@ -313,6 +313,7 @@ func (o *owner) call(f func(ctx context.Context)) {
 	w, k := o.w, &o.w.plan.Knobs
 	o.at("call")
 	fate, took, paused := callRuns, 1+w.rnd.Int64N(k.CallTime), o.paused
+	from := o.p.Now()
 	if o.pausing { // it may have been granted before
 		paused = nil
 	}
@@ -331,7 +332,7 @@ func (o *owner) call(f func(ctx context.Context)) {
 		if o.dead {
 			w.hit(CallOutlives)
 		}
-		w.functions.fate, w.functions.paused = fate, paused
+		w.functions.fate, w.functions.paused, w.functions.from = fate, paused, from
 		f(o.ctx)
 	})
 }

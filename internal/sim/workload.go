@@ -36,7 +36,7 @@ const (
 func allOps() []string {
 	return []string{
 		"count", "transfer", "transfer", "chain", "chain", "self", "fan", "delay", "delay", "set", "set", "cancel", "cancel",
-		"put", "clear", "poison", "big", "silent", "dice", "race", "emit", "badtarget", "lease",
+		"put", "clear", "poison", "big", "silent", "dice", "race", "emit", "badtarget", "lease", "lease", "renew",
 	}
 }
 
@@ -86,6 +86,7 @@ type call struct {
 	target  actor.Address
 	inputs  []actor.Envelope
 	state   actor.State
+	from    int64 // when it was made, by its owner's time
 	effects *actor.Effects
 	silent  bool
 	caller  actor.Address // of its sends; zero: target
@@ -96,7 +97,8 @@ type call struct {
 type functions struct {
 	w      *World
 	fate   callFate         // of the next Invoke
-	paused []actor.TypeName // when that call began
+	from   int64            // when that call began, by its owner's time
+	paused []actor.TypeName // when it began
 	calls  map[string]*call
 	quiet  map[string]*call // silent calls, by their inputs
 }
@@ -132,7 +134,7 @@ func (f *functions) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, e
 	case callRuns:
 	}
 	id := strconv.Itoa(len(f.calls) + 1)
-	c := &call{id: id, target: b.Target, inputs: b.Envelopes, state: b.State}
+	c := &call{id: id, target: b.Target, inputs: b.Envelopes, state: b.State, from: f.from}
 	run := &invocation{f: f, c: c, rnd: f.w.rnd, e: &actor.Effects{}, state: b.State}
 	silent := true
 	for i := range b.Envelopes {
@@ -204,6 +206,11 @@ func (v *invocation) clear(name string) {
 	v.e.Mutations = append(v.e.Mutations, actor.Mutation{Name: name, Delete: true})
 }
 
+// renew may find nothing to renew.
+func (v *invocation) renew(name string, lifetime time.Duration) {
+	v.e.Mutations = append(v.e.Mutations, actor.Mutation{Name: name, Renew: true, ExpireAfter: lifetime})
+}
+
 func (v *invocation) send(to actor.Address, o op) {
 	v.e.Sends = append(v.e.Sends, actor.Send{Target: to, Value: o.value()})
 }
@@ -262,6 +269,11 @@ func (v *invocation) apply(o op) {
 		v.e.Mutations[len(v.e.Mutations)-1].ExpireAfter = time.Duration(1+o.N*o.N*o.N) * time.Millisecond
 		if more {
 			v.delay(10*o.N, v.c.target, v.message(o, "count", 0), "")
+		}
+	case "renew":
+		v.renew("lease", time.Duration(1+o.N*o.N*o.N)*time.Millisecond)
+		if more {
+			v.delay(40*o.N, v.c.target, v.message(o, "renew", o.N), "")
 		}
 	case "clear":
 		v.clear("x")

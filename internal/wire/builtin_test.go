@@ -113,8 +113,8 @@ func TestGeneratedCodeIsThatOfTheProtoFiles(t *testing.T) {
 		t.Fatalf("go run ./gen: %v\n%s", err, output)
 	}
 	generated, err := filepath.Glob(filepath.Join(out, "*", "*.go"))
-	if err != nil || len(generated) != 3 {
-		t.Fatalf("gen wrote %v (%v), want 3 files", generated, err)
+	if err != nil || len(generated) != 5 {
+		t.Fatalf("gen wrote %v (%v), want 5 files", generated, err)
 	}
 	for _, path := range generated {
 		name, err := filepath.Rel(out, path)

@@ -13,9 +13,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/testing/protocmp"
+	_ "google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/jetfn/jetfn/internal/wire"
 	_ "github.com/jetfn/jetfn/internal/wire/egress"
+	_ "github.com/jetfn/jetfn/internal/wire/egress2"
+	_ "github.com/jetfn/jetfn/internal/wire/polyglot"
 	"github.com/jetfn/jetfn/internal/wire/reqreply"
 )
 
@@ -28,18 +31,25 @@ type vector struct {
 
 func vectors(t *testing.T) []vector {
 	t.Helper()
-	index, err := os.ReadFile(filepath.Join("testdata", "index.json"))
-	if err != nil {
-		t.Fatal(err)
+	var all []vector
+	for dir, least := range map[string]int{".": 29, "v2": 7} {
+		index, err := os.ReadFile(filepath.Join("testdata", dir, "index.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var vs []vector
+		if err := json.Unmarshal(index, &vs); err != nil {
+			t.Fatal(err)
+		}
+		if len(vs) < least {
+			t.Fatalf("testdata/%s/index.json lists %d vectors, want at least %d", dir, len(vs), least)
+		}
+		for _, v := range vs {
+			v.File = filepath.Join(dir, v.File)
+			all = append(all, v)
+		}
 	}
-	var vs []vector
-	if err := json.Unmarshal(index, &vs); err != nil {
-		t.Fatal(err)
-	}
-	if len(vs) < 29 {
-		t.Fatalf("testdata/index.json lists %d vectors, want at least 29", len(vs))
-	}
-	return vs
+	return all
 }
 
 func TestGoldenVectorsDecodeAndEncodeToTheSameBytes(t *testing.T) {

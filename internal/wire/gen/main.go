@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/pluginpb"
 )
@@ -54,21 +55,32 @@ func run(ctx context.Context, protoDir, outDir string) error {
 	return generate(files, names, outDir)
 }
 
-// compile returns the descriptors of the named files, comments included.
+// compile returns the descriptors of the named files, comments included, and
+// of what they import, each behind its imports.
 func compile(ctx context.Context, protoDir string, names []string) ([]*descriptorpb.FileDescriptorProto, error) {
 	compiler := protocompile.Compiler{
-		Resolver:       &protocompile.SourceResolver{ImportPaths: []string{protoDir}},
+		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: []string{protoDir}}),
 		SourceInfoMode: protocompile.SourceInfoStandard,
 	}
 	linked, err := compiler.Compile(ctx, names...)
 	if err != nil {
 		return nil, fmt.Errorf("compile %s: %w", protoDir, err)
 	}
-	files := make([]*descriptorpb.FileDescriptorProto, 0, len(linked))
+	var files []*descriptorpb.FileDescriptorProto
 	for _, f := range linked {
-		files = append(files, protodesc.ToFileDescriptorProto(f))
+		files = appendFile(files, f)
 	}
 	return files, nil
+}
+
+func appendFile(files []*descriptorpb.FileDescriptorProto, f protoreflect.FileDescriptor) []*descriptorpb.FileDescriptorProto {
+	if slices.ContainsFunc(files, func(p *descriptorpb.FileDescriptorProto) bool { return p.GetName() == f.Path() }) {
+		return files
+	}
+	for i := range f.Imports().Len() {
+		files = appendFile(files, f.Imports().Get(i).FileDescriptor)
+	}
+	return append(files, protodesc.ToFileDescriptorProto(f))
 }
 
 func generate(files []*descriptorpb.FileDescriptorProto, names []string, outDir string) error {
