@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +126,7 @@ func (d *direct) exchange(c *directConn, req *http.Request, trace *httptrace.Cli
 	if trace != nil && trace.WroteHeaders != nil {
 		trace.WroteHeaders() // from here on it may reach the function
 	}
-	err := withGzip(req).Write(c.out)
+	err := req.Write(c.out)
 	if err == nil {
 		err = c.out.Flush()
 	}
@@ -164,19 +163,7 @@ func (d *direct) exchange(c *directConn, req *http.Request, trace *httptrace.Cli
 	}
 }
 
-// withGzip returns req with the wish for a compressed answer.
-func withGzip(req *http.Request) *http.Request {
-	if req.Header.Get("Accept-Encoding") != "" {
-		return req
-	}
-	out := *req
-	out.Header = req.Header.Clone()
-	out.Header.Set("Accept-Encoding", "gzip")
-	return &out
-}
-
-// attach makes resp's body give its connection back when it has been read,
-// and decompresses it.
+// attach makes resp's body give its connection back when it has been read.
 func (d *direct) attach(resp *http.Response, c *directConn, release func() bool) {
 	keep := !resp.Close && resp.StatusCode != http.StatusSwitchingProtocols
 	body := &directBody{body: resp.Body, done: func(whole bool) {
@@ -190,13 +177,6 @@ func (d *direct) attach(resp *http.Response, c *directConn, release func() bool)
 		body.finish(true)
 	}
 	resp.Body = body
-	if resp.Header.Get("Content-Encoding") == "gzip" {
-		resp.Body = &gzipBody{compressed: body}
-		resp.Header.Del("Content-Encoding")
-		resp.Header.Del("Content-Length")
-		resp.ContentLength = -1
-		resp.Uncompressed = true
-	}
 }
 
 // directBody is an answer's body.
@@ -226,31 +206,6 @@ func (b *directBody) finish(whole bool) {
 		done(whole)
 	}
 }
-
-// gzipBody decompresses. The header is read with the first byte, as late as
-// the standard transport does.
-type gzipBody struct {
-	compressed *directBody
-	reader     *gzip.Reader
-	err        error
-}
-
-func (g *gzipBody) Read(p []byte) (int, error) {
-	if g.reader == nil && g.err == nil {
-		g.reader, g.err = gzip.NewReader(g.compressed)
-	}
-	if g.err != nil {
-		return 0, g.err
-	}
-	n, err := g.reader.Read(p)
-	if errors.Is(err, io.EOF) {
-		_, _ = g.compressed.Read(make([]byte, 1)) // see the end, so that the connection is kept
-	}
-	return n, err //nolint:wrapcheck // io.EOF has to stay itself
-}
-
-// Close implements io.Closer.
-func (g *gzipBody) Close() error { return g.compressed.Close() }
 
 // conn returns an idle connection that is still open, or makes one.
 func (d *direct) conn(ctx context.Context, req *http.Request) (*directConn, error) {

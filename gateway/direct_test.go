@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,40 +31,6 @@ func TestOneConnectionServesManyCallsInARow(t *testing.T) {
 	}
 	if s := e.Stats(); s.ConnectionsOpened != 1 || s.ConnectionsReused != 49 {
 		t.Errorf("Stats = %+v, want one connection for 50 calls", s)
-	}
-}
-
-func TestConnectionsAreReusedAtAThousandCallsInFlight(t *testing.T) {
-	t.Parallel()
-	const calls = 1000
-	var inFlight sync.WaitGroup
-	inFlight.Add(calls)
-	var rounds atomic.Int32
-	e := endpointAt(t, functionServer(t, func(w http.ResponseWriter, r *http.Request) {
-		if rounds.Load() > 0 { // a whole round waits for its last call
-			inFlight.Done()
-			inFlight.Wait()
-		}
-		noEffects(w, r)
-	}).URL, gateway.Transport{})
-	if _, err := e.Function(greeter).Invoke(t.Context(), oneHello()); err != nil { // the first is made alone
-		t.Fatal(err)
-	}
-	for range 2 {
-		rounds.Add(1)
-		var round sync.WaitGroup
-		for range calls {
-			round.Go(func() {
-				if _, err := e.Function(greeter).Invoke(t.Context(), oneHello()); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		round.Wait()
-		inFlight.Add(calls)
-	}
-	if s := e.Stats(); s.ConnectionsOpened != calls {
-		t.Errorf("connections opened for two rounds of %d calls at once = %d, want %d", calls, s.ConnectionsOpened, calls)
 	}
 }
 

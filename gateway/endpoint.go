@@ -14,15 +14,15 @@ import (
 	"github.com/jetfn/jetfn/actor"
 )
 
-// defaultMaxReplyBytes is the largest answer that upstream takes.
-const defaultMaxReplyBytes = 32 << 20
+// defaultMaxPayloadBytes is the largest answer that upstream takes.
+const defaultMaxPayloadBytes = 32 << 20
 
 // EndpointConfig says where functions are and how they are called. Zero
 // fields but URLTemplate mean the defaults.
 type EndpointConfig struct {
 	// URLTemplate is the URL with {function.name} in the place of the
 	// function type's name. Credentials in it are sent as basic
-	// authentication.
+	// authentication. http+unix and https+unix are functions at Unix sockets.
 	URLTemplate string
 	Transport   Transport
 	// Protocol is what the functions speak. The default is Protocol3.
@@ -30,22 +30,22 @@ type EndpointConfig struct {
 	// States are those of each function, with Protocol2 only: functions of
 	// Protocol3 declare theirs themselves.
 	States []StateSpec
-	// MaxReplyBytes limits an answer's body, decompressed. The default is
-	// 32 MiB.
-	MaxReplyBytes int64
-	Log           zerolog.Logger
+	// MaxPayloadBytes limits the body of a call, and that of an answer,
+	// decompressed. The default is 32 MiB.
+	MaxPayloadBytes int64
+	Log             zerolog.Logger
 }
 
 // Endpoint is a server of functions that are called over HTTP. It is used by
 // many goroutines at once.
 type Endpoint struct {
-	template  urlTemplate
-	transport Transport
-	maxReply  int64
-	codec     codec
-	declared  []stateSpec // nil: functions declare theirs themselves
-	client    *http.Client
-	log       zerolog.Logger
+	template   urlTemplate
+	transport  Transport
+	maxPayload int64
+	codec      codec
+	declared   []stateSpec // nil: functions declare theirs themselves
+	client     *http.Client
+	log        zerolog.Logger
 
 	opened, reused atomic.Uint64
 
@@ -63,15 +63,19 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.MaxReplyBytes == 0 {
-		cfg.MaxReplyBytes = defaultMaxReplyBytes
+	if cfg.MaxPayloadBytes == 0 {
+		cfg.MaxPayloadBytes = defaultMaxPayloadBytes
+	}
+	client, err := transport.client(template.socket)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint %s: %w", template.name, err)
 	}
 	e := &Endpoint{
 		template:      template,
 		transport:     transport,
-		maxReply:      cfg.MaxReplyBytes,
+		maxPayload:    cfg.MaxPayloadBytes,
 		codec:         codec3{},
-		client:        transport.client(),
+		client:        client,
 		log:           cfg.Log.With().Str("endpoint", template.name).Logger(),
 		registrations: map[actor.TypeName]*registration{},
 	}
@@ -122,8 +126,9 @@ func (e *Endpoint) registrationOf(t actor.TypeName) *registration {
 
 // urlTemplate is a URL with the place of the function's name.
 type urlTemplate struct {
-	full string // with credentials: never shown
-	name string
+	full   string // with credentials: never shown
+	name   string
+	socket bool // functions are at Unix sockets
 }
 
 const (
@@ -148,22 +153,33 @@ func parseURLTemplate(s string) (urlTemplate, error) {
 	name := strings.ReplaceAll(shown.String(), nameStandIn, functionName)
 	switch u.Scheme {
 	case "http", "https":
+		if u.Hostname() == "" {
+			return urlTemplate{}, fmt.Errorf("URL template %s has no host", name)
+		}
 	case "http+unix", "https+unix":
-		return urlTemplate{}, fmt.Errorf("URL template %s: functions at Unix sockets can't be called yet, use http or https", name)
+		if _, err := atSocket(u); err != nil {
+			return urlTemplate{}, fmt.Errorf("URL template %s %w", name, err)
+		}
 	default:
-		return urlTemplate{}, fmt.Errorf("URL template %s: scheme %q can't be called, use http or https", name, u.Scheme)
-	}
-	if u.Hostname() == "" {
-		return urlTemplate{}, fmt.Errorf("URL template %s has no host", name)
+		return urlTemplate{}, fmt.Errorf("URL template %s: scheme %q can't be called, use http, https, http+unix or https+unix", name, u.Scheme)
 	}
 	if strings.ContainsAny(u.Path, "{}") {
 		return urlTemplate{}, fmt.Errorf("URL template %s: %s is the only placeholder", name, functionName)
 	}
-	return urlTemplate{full: s, name: name}, nil
+	return urlTemplate{full: s, name: name, socket: isSocket(u.Scheme)}, nil
 }
 
 // resolve returns the URL for t, and what of it may be shown.
 func (t urlTemplate) resolve(typ actor.TypeName) (full, shown string) {
 	part := url.PathEscape(typ.Name)
-	return strings.ReplaceAll(t.full, functionName, part), strings.ReplaceAll(t.name, functionName, part)
+	full, shown = strings.ReplaceAll(t.full, functionName, part), strings.ReplaceAll(t.name, functionName, part)
+	if !t.socket {
+		return full, shown
+	}
+	if u, err := url.Parse(full); err == nil {
+		if at, err := atSocket(u); err == nil {
+			full = at.String()
+		}
+	}
+	return full, shown
 }

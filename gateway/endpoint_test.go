@@ -16,7 +16,9 @@ func TestNewEndpointRefusesWhatCanNotBeCalled(t *testing.T) {
 		says string
 	}{
 		"nothing":             {gateway.EndpointConfig{}, "scheme"},
-		"a Unix socket":       {gateway.EndpointConfig{URLTemplate: "http+unix:///tmp/f.sock/x"}, "Unix sockets"},
+		"no socket":           {gateway.EndpointConfig{URLTemplate: "http+unix:///tmp/f/x"}, "names no socket"},
+		"a socket of nothing": {gateway.EndpointConfig{URLTemplate: "http+unix://"}, "names no socket"},
+		"a socket at a host":  {gateway.EndpointConfig{URLTemplate: "https+unix://tmp/f.sock"}, `names the host "tmp"`},
 		"another scheme":      {gateway.EndpointConfig{URLTemplate: "ftp://host/x"}, `"ftp"`},
 		"no host":             {gateway.EndpointConfig{URLTemplate: "http:///x"}, "no host"},
 		"a port alone":        {gateway.EndpointConfig{URLTemplate: "http://:80/x"}, "no host"},

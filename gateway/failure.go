@@ -57,7 +57,7 @@ func lost(ctx context.Context, s *stage, err error) *actor.InvokeError {
 		err = shown.Err // without the URL, which may hold secrets
 	}
 	e := &actor.InvokeError{Reason: actor.ReasonProtocol, Err: fmt.Errorf("no answer: %w", err)}
-	if !s.written.Load() {
+	if !s.written.Load() || refusedHandshake(err) {
 		e.Kind = actor.Unreachable
 	}
 	if timedOut(ctx, err) {
@@ -65,6 +65,18 @@ func lost(ctx context.Context, s *stage, err error) *actor.InvokeError {
 		e.Err = fmt.Errorf("no answer: %w", orCause(ctx, err))
 	}
 	return e
+}
+
+// refusedHandshake reports whether the other side didn't take the certificate
+// shown. With TLS 1.3 that comes only after the request was written, which
+// nobody has read then.
+func refusedHandshake(err error) bool {
+	var alert *net.OpError
+	if !errors.As(err, &alert) || alert.Op != "remote error" {
+		return false
+	}
+	text := alert.Err.Error()
+	return strings.Contains(text, "certificate") || strings.Contains(text, "handshake failure") || strings.Contains(text, "access denied")
 }
 
 func timedOut(ctx context.Context, err error) bool {
@@ -133,7 +145,7 @@ func readBody(ctx context.Context, resp *http.Response, body io.Reader, limit in
 		Kind: actor.Final, Reason: actor.ReasonLimit, HTTPStatus: resp.StatusCode,
 		Err: fmt.Errorf("the answer is larger than %d bytes", limit),
 	}
-	if resp.ContentLength > limit {
+	if resp.ContentLength > limit && resp.Header.Get("Content-Encoding") == "" {
 		return nil, tooLarge
 	}
 	data, err := io.ReadAll(io.LimitReader(body, limit+1))

@@ -389,7 +389,7 @@ func TestAnAnswerOfJustTheLimitIsTaken(t *testing.T) {
 		{EgressNamespace: "a", EgressType: "b", Argument: &pb.TypedValue{HasValue: true, Value: make([]byte, 1000)}},
 	}})
 	for limit, want := range map[int64]bool{int64(len(body)): true, int64(len(body)) - 1: false} {
-		e, err := gateway.NewEndpoint(gateway.EndpointConfig{URLTemplate: functionServer(t, answering(body)).URL, MaxReplyBytes: limit})
+		e, err := gateway.NewEndpoint(gateway.EndpointConfig{URLTemplate: functionServer(t, answering(body)).URL, MaxPayloadBytes: limit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -405,9 +405,10 @@ func TestAnAnswerOfAnotherContentTypeIsRefused(t *testing.T) {
 	for typ, ok := range map[string]bool{
 		"application/octet-stream":                true,
 		"Application/Octet-Stream":                true,
-		"application/octet-stream; charset=utf-8": false,
-		"text/html": false,
-		"":          false,
+		"application/octet-stream; charset=utf-8": true,
+		"application/octet-stream2":               false,
+		"text/html":                               false,
+		"":                                        false,
 	} {
 		fn := greeterAt(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = []string{typ}

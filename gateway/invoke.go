@@ -16,7 +16,8 @@ import (
 // for states that it hadn't declared before.
 const maxRounds = 16
 
-// contentType is that of calls and answers, to the letter.
+// contentType is that of calls and answers. Upstream refuses an answer that
+// has parameters behind it; they change nothing, and are passed over.
 const contentType = "application/octet-stream"
 
 // errCallTimeout is the cause when Transport.Call is over.
@@ -66,6 +67,11 @@ func (r *remote) exchange(ctx context.Context, b *actor.Batch, states []stateSpe
 	if err != nil {
 		return reply{}, r.invalid(b, err)
 	}
+	if limit := r.endpoint.maxPayload; int64(len(body)) > limit {
+		return reply{}, r.failed(b, &actor.InvokeError{
+			Kind: actor.Final, Reason: actor.ReasonLimit, Err: fmt.Errorf("the call takes %d bytes, the limit is %d", len(body), limit),
+		})
+	}
 	data, callErr := r.call(ctx, b, body)
 	if callErr != nil {
 		return reply{}, r.failed(b, callErr)
@@ -111,7 +117,11 @@ func (r *remote) call(ctx context.Context, b *actor.Batch, body []byte) ([]byte,
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Accept", contentType)
+	req.Header.Set("Accept-Encoding", acceptEncoding)
 	req.Header.Set("User-Agent", "jetfn")
+	if r.endpoint.template.socket {
+		req.Host = socketHost
+	}
 	setTrace(req.Header, b.Envelopes)
 
 	resp, err := r.endpoint.client.Do(req)
@@ -119,21 +129,29 @@ func (r *remote) call(ctx context.Context, b *actor.Batch, body []byte) ([]byte,
 		return nil, lost(ctx, stage, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // whatever is left is of no interest
-	answer := &silenceLimit{body: resp.Body, limit: r.endpoint.transport.Read, cancel: cancel}
+	answer, err := decompressed(resp, &silenceLimit{body: resp.Body, limit: r.endpoint.transport.Read, cancel: cancel})
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, statusFailure(resp, answer)
 	}
-	if got := resp.Header.Get("Content-Type"); !strings.EqualFold(got, contentType) {
+	if err != nil {
+		return nil, &actor.InvokeError{Reason: actor.ReasonProtocol, HTTPStatus: resp.StatusCode, Err: err}
+	}
+	if got := resp.Header.Get("Content-Type"); !isOctetStream(got) {
 		return nil, &actor.InvokeError{
 			Reason: actor.ReasonProtocol, HTTPStatus: resp.StatusCode,
 			Err: fmt.Errorf("the answer's content type is %q, want %q%s", excerpt([]byte(got)), contentType, quoteBody(answer)),
 		}
 	}
-	data, readErr := readBody(ctx, resp, answer, r.endpoint.maxReply)
+	data, readErr := readBody(ctx, resp, answer, r.endpoint.maxPayload)
 	if readErr != nil {
 		return nil, readErr
 	}
 	return data, nil
+}
+
+func isOctetStream(header string) bool {
+	mediaType, _, _ := strings.Cut(header, ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), contentType)
 }
 
 // setTrace hands the trace of the batch's first traced message on.

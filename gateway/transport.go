@@ -29,7 +29,8 @@ type Transport struct {
 	Read time.Duration
 	// Write limits every single write to the connection, likewise.
 	Write time.Duration
-	// PoolSize is how many idle connections are kept per host.
+	// PoolSize is how many idle connections are kept per host. Whoever calls
+	// sees to how many there are at all.
 	PoolSize int
 	// PoolTTL is how long an idle connection is kept; negative means for
 	// ever.
@@ -37,6 +38,8 @@ type Transport struct {
 	// FollowRedirects makes redirects be followed. Its zero value is no
 	// default: DefaultTransport sets it for kind okhttp.
 	FollowRedirects bool
+	// TLS is for https.
+	TLS TLS
 }
 
 // DefaultTransport returns the settings that upstream uses for a kind.
@@ -77,21 +80,24 @@ func (t Transport) withDefaults() (Transport, error) {
 	return t, nil
 }
 
-// client returns the HTTP client of one endpoint.
-func (t Transport) client() *http.Client {
-	dialer := &net.Dialer{Timeout: t.Connect, KeepAlive: 30 * time.Second}
+// client returns the HTTP client of one endpoint: one whose functions are at
+// Unix sockets if atSockets is true.
+func (t Transport) client(atSockets bool) (*http.Client, error) {
+	certificates, err := t.TLS.config()
+	if err != nil {
+		return nil, err
+	}
+	if atSockets {
+		certificates.ServerName = socketHost
+	}
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(t.Kind == TransportOkHTTP) // over TLS, where the server offers it
-	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dialer.DialContext(ctx, network, addr)
-		if err == nil && t.Write > 0 {
-			conn = &writeLimitedConn{Conn: conn, limit: t.Write}
-		}
-		return conn, err
-	}
+	protocols.SetHTTP2(true) // over TLS, where the server offers it
+	dial := t.dialer(atSockets)
 	transport := &http.Transport{
 		DialContext:            dial,
+		TLSClientConfig:        certificates,
+		DisableCompression:     true, // it knows only gzip
 		TLSHandshakeTimeout:    t.Connect,
 		ResponseHeaderTimeout:  t.Read,
 		MaxIdleConnsPerHost:    t.PoolSize,
@@ -106,7 +112,27 @@ func (t Transport) client() *http.Client {
 	if !t.FollowRedirects {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
-	return client
+	return client, nil
+}
+
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func (t Transport) dialer(atSockets bool) dialFunc {
+	dialer := &net.Dialer{Timeout: t.Connect, KeepAlive: 30 * time.Second}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if atSockets {
+			socket, err := socketOf(addr)
+			if err != nil {
+				return nil, err
+			}
+			network, addr = "unix", socket
+		}
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if err == nil && t.Write > 0 {
+			conn = &writeLimitedConn{Conn: conn, limit: t.Write}
+		}
+		return conn, err
+	}
 }
 
 // writeLimitedConn gives every write a deadline of its own.

@@ -83,8 +83,6 @@ func newCatalog(m *module.Module, embedded map[actor.TypeName]actor.FunctionSpec
 // unsupported refuses what a module may say and nothing here does yet.
 func unsupported(e module.Endpoint) error {
 	switch {
-	case e.Transport.TLS != (module.TLS{}):
-		return fmt.Errorf("%s: endpoint of %s: certificates of its own are not supported yet", e.Pos, e.Functions)
 	case e.Failure.Then != module.ThenDeadLetter:
 		return fmt.Errorf("%s: endpoint of %s: pausing after a failure is not supported yet, use then: deadLetter", e.Pos, e.Functions)
 	}
@@ -186,12 +184,22 @@ func (c *catalog) spec(t actor.TypeName, b *binding) actor.FunctionSpec {
 	}
 }
 
+// callsAtOnce is how many calls at once an endpoint may have: where upstream
+// pools all connections, there are no more than the pool takes.
+func callsAtOnce(e *module.Endpoint) int {
+	n := e.MaxConcurrent
+	if size := e.Transport.PoolSize; e.Transport.Kind == module.TransportAsync && size > 0 && (n == 0 || size < n) {
+		n = size
+	}
+	return n
+}
+
 // maxConcurrent is the smallest limit of the bindings that can call url; zero
 // is none.
 func (c *catalog) maxConcurrent(url string) int {
 	limit := 0
 	for _, b := range c.bindings {
-		n := b.spec.MaxConcurrent
+		n := callsAtOnce(&b.spec)
 		if n > 0 && (limit == 0 || n < limit) && produces(b.endpoint.Name(), url) {
 			limit = n
 		}

@@ -49,26 +49,30 @@ func TestTheSmallestLimitOfAURLHolds(t *testing.T) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 	}))
 	t.Cleanup(server.Close)
-	limited := func(functions, limit string) string {
-		return strings.Replace(endpoint(functions, server.URL+"/fn"), "spec: {", "spec: {maxConcurrentRequests: "+limit+", ", 1)
+	limited := func(functions, key string) string {
+		return strings.Replace(endpoint(functions, server.URL+"/fn"), "spec: {", "spec: {"+key+", ", 1)
 	}
-	w := start(t, runtime.Config{Module: parse(t, limited("example/a", "3")+limited("example/b", "1"))})
-	for i := range 10 {
-		w.send("example/a/" + itoa(i))
-		w.send("example/b/" + itoa(i))
-	}
-	eventually(t, "all calls are made", func() bool { return calls.Load() == 20 })
-	if got := most.Load(); got != 1 {
-		t.Errorf("%d calls at once, want 1", got)
+	for _, key := range []string{"maxConcurrentRequests: 1", "transport: {pool_size: 1}"} {
+		calls.Store(0)
+		most.Store(0)
+		w := start(t, runtime.Config{Module: parse(t, limited("example/a", "maxConcurrentRequests: 3")+limited("example/b", key))})
+		for i := range 10 {
+			w.send("example/a/" + itoa(i))
+			w.send("example/b/" + itoa(i))
+		}
+		eventually(t, "all calls are made", func() bool { return calls.Load() == 20 })
+		if got := most.Load(); got != 1 {
+			t.Errorf("with %s %d calls at once, want 1", key, got)
+		}
+		w.stop()
 	}
 }
 
 func TestWhatAModuleSaysAndNothingDoesIsRefusedAtItsPlace(t *testing.T) {
 	t.Parallel()
 	for key, want := range map[string]string{
-		"transport: {trust_cacerts: /ca.pem}": "certificates of its own are not supported yet",
-		"failure: {then: pauseAddress}":       "pausing after a failure is not supported yet",
-		"failure: {then: pauseFunction}":      "pausing after a failure is not supported yet",
+		"failure: {then: pauseAddress}":  "pausing after a failure is not supported yet",
+		"failure: {then: pauseFunction}": "pausing after a failure is not supported yet",
 	} {
 		m := parse(t, strings.Replace(endpoint("a/b", "http://localhost/"), "spec: {", "spec: {"+key+", ", 1))
 		err := runtime.Run(t.Context(), runtime.Config{Module: m, DataDir: t.TempDir()})
