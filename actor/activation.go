@@ -51,10 +51,7 @@ type queuedInput struct {
 func (p *Partition) enqueue(id InputID, e *Envelope) {
 	spec, known := p.catalog.Lookup(e.Target.Type)
 	if !known {
-		p.giveUp(id, e, &DeadLetter{
-			Reason: ReasonUnknownFunction,
-			Error:  fmt.Sprintf("no module binds the function type %s; add an endpoint for it and replay", e.Target.Type),
-		})
+		p.giveUp(id, e, unknownFunction(e.Target.Type))
 		return
 	}
 	act := p.activations[e.Target]
@@ -316,8 +313,22 @@ func (p *Partition) abandon(act *activation, failure *InvokeError) {
 
 // giveUp consumes an input as a dead letter.
 func (p *Partition) giveUp(id InputID, e *Envelope, d *DeadLetter) {
+	c := &completion{target: e.Target, consumed: []InputID{id}, size: e.Size()}
+	p.refuse(c, e, d)
+	p.complete(c)
+}
+
+// refuse adds a dead letter of e to c.
+func (p *Partition) refuse(c *completion, e *Envelope, d *DeadLetter) {
 	d.Envelope = *e
+	c.letters = append(c.letters, *d)
 	p.stats.DeadLetters++
 	p.noticeDetail(noticeWarn, "message dead-lettered", e.Target, d.Reason+": "+d.Error)
-	p.complete(&completion{target: e.Target, consumed: []InputID{id}, deadLetter: d, size: e.Size()})
+}
+
+func unknownFunction(t TypeName) *DeadLetter {
+	return &DeadLetter{
+		Reason: ReasonUnknownFunction,
+		Error:  fmt.Sprintf("no module binds the function type %s; add an endpoint for it and replay", t),
+	}
 }

@@ -97,9 +97,9 @@ func (p *Partition) pack(c *commit, done *completion, consumed map[Source][]inpu
 	for i := range done.egress {
 		c.egress = append(c.egress, egressEffect{source: done.target, trace: done.trace, message: done.egress[i]})
 	}
-	if done.deadLetter != nil {
-		p.tellCaller(c, done.deadLetter, len(c.deadLetters))
-		c.deadLetters = append(c.deadLetters, *done.deadLetter)
+	for i := range done.letters {
+		p.tellCaller(c, &done.letters[i], len(c.deadLetters))
+		c.deadLetters = append(c.deadLetters, done.letters[i])
 	}
 }
 

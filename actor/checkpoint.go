@@ -188,6 +188,9 @@ func (p *Partition) trimLater(applied uint64) {
 // trimSource removes what is removable, except what deduplication still
 // needs; that goes later.
 func (p *Partition) trimSource(n *intake) {
+	if n.source.Foreign() && !mutant.On("foreign-trimmed") {
+		return
+	}
 	to := min(n.removable, n.protectedFrom(p.now))
 	if to > max(n.trimmed, 1) {
 		n.trimmed = to

@@ -11,18 +11,18 @@ import (
 // completion is something done that waits for its place in a commit: an
 // invocation, a dead letter, or a timer that fired.
 type completion struct {
-	target     Address
-	time       int64
-	trace      Trace
-	consumed   []InputID
-	mutations  []stateMutation
-	sends      []Envelope
-	set        []*timer
-	cancelled  []*timer
-	fired      *timer
-	egress     []EgressMessage
-	deadLetter *DeadLetter
-	size       int // about its share of the commit, in bytes
+	target    Address
+	time      int64
+	trace     Trace
+	consumed  []InputID
+	mutations []stateMutation
+	sends     []Envelope
+	set       []*timer
+	cancelled []*timer
+	fired     *timer
+	egress    []EgressMessage
+	letters   []DeadLetter
+	size      int // about its share of the commit, in bytes
 }
 
 // complete queues c for the next commit.
@@ -122,7 +122,7 @@ func (p *Partition) delay(c *completion, d *Delayed) {
 // checkEffects refuses what can't be committed, and measures the rest.
 func (p *Partition) checkEffects(self Address, effects *Effects) (size int, err error) {
 	message := func(v *Value, target Address) {
-		n := len(v.Data) + len(v.Type) + len(target.ID) + len(self.ID) + 512
+		n := messageSize(v, target.ID) + len(self.ID)
 		size += n
 		if n > p.cfg.MaxMessage && err == nil {
 			err = limitError("%s sends a message of %d bytes, the limit is %d", self, n, p.cfg.MaxMessage)
@@ -152,6 +152,10 @@ func (p *Partition) checkEffects(self Address, effects *Effects) (size int, err 
 	}
 	return size, p.checkDelayed(self, effects.Delayed)
 }
+
+// messageSize is what a message for an address of id takes at most, besides
+// its caller's id.
+func messageSize(v *Value, id string) int { return len(v.Data) + len(v.Type) + len(id) + 512 }
 
 func (p *Partition) checkDelayed(self Address, list []Delayed) error {
 	here := map[string]bool{} // tokens set or cancelled by this list

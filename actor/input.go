@@ -1,5 +1,7 @@
 package actor
 
+import "strings"
+
 // Source names a stream that feeds partitions. A position in one says nothing
 // about another.
 type Source string
@@ -9,6 +11,18 @@ const (
 	SourceMailbox Source = "mailbox"
 	SourceIngress Source = "ingress"
 )
+
+// foreignPrefix begins the sources that are streams of somebody else.
+const foreignPrefix = "stream:"
+
+// ForeignSource is a stream of somebody else, as the ingress called id reads
+// it. All of its deliveries go to one partition, have one input, and are
+// routed.
+func ForeignSource(id TypeName) Source { return Source(foreignPrefix + id.String()) }
+
+// Foreign reports whether the source is a stream of somebody else: nothing is
+// ever removed from it, and what its owner removes is not missed.
+func (s Source) Foreign() bool { return strings.HasPrefix(string(s), foreignPrefix) }
 
 // InputID identifies an input for ever: the stored message it came in and its
 // index there.
@@ -45,6 +59,9 @@ type Input struct {
 	// the input then becomes a dead letter. The envelope holds what could be
 	// read of it.
 	Problem *Problem
+	// Route is set when the input is sent on instead of being handed to its
+	// target here.
+	Route *Route
 }
 
 // Problem is why an input can't be processed.

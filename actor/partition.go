@@ -3,6 +3,8 @@ package actor
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // Partition is the state machine of one partition (PROTOCOL.md): a method for
@@ -35,6 +37,8 @@ type Partition struct {
 	states  *states
 	timers  *timers
 	sources []*intake
+
+	routes routes
 
 	activations   map[Address]*activation
 	paused        map[TypeName]bool // get no calls
@@ -165,7 +169,7 @@ func (p *Partition) Query(a Address, reply func(StateView, error)) { p.states.qu
 func (p *Partition) Stats() Stats {
 	s := p.stats
 	s.Newest = p.writer.commit
-	s.Unapplied, s.Timers, s.Resident = len(p.applier.queue), p.timers.armed, p.resident
+	s.Unapplied, s.Timers, s.Resident = len(p.applier.queue), p.timers.armed, p.resident+len(p.routes.waiting)
 	s.Spilled, s.CachedAddresses = p.spilled, len(p.states.entries)
 	for _, n := range p.sources {
 		s.Drops += n.dropsTotal
@@ -221,6 +225,10 @@ func (p *Partition) Deliver(d *Delivery) {
 }
 
 func (p *Partition) input(id InputID, in *Input) {
+	if in.Route != nil && (in.Problem == nil || !mutant.On("route-problem-first")) {
+		p.route(id, in)
+		return
+	}
 	if in.Problem != nil {
 		p.giveUp(id, &in.Envelope, &DeadLetter{Reason: in.Problem.Reason, Error: in.Problem.Detail})
 		return
@@ -228,9 +236,9 @@ func (p *Partition) input(id InputID, in *Input) {
 	p.enqueue(id, &in.Envelope)
 }
 
-// Room reports whether the partition wants more deliveries.
-func (p *Partition) Room() bool {
-	return p.spilled < p.cfg.SpilledInputs && len(p.completed) < p.cfg.MaxUnapplied
+// Room reports whether the partition wants more deliveries of source.
+func (p *Partition) Room(source Source) bool {
+	return p.spilled < p.cfg.SpilledInputs && len(p.completed) < p.cfg.MaxUnapplied && p.routes.room(source)
 }
 
 // Settle does what the events since the last call, and the time, have made
@@ -242,6 +250,7 @@ func (p *Partition) Settle() {
 	}
 	if p.Running() {
 		p.fireTimers()
+		p.sendOn()
 		p.unstall()
 	}
 	if p.writer.idle() && p.Running() {

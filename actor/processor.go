@@ -46,8 +46,8 @@ type Processor struct {
 
 	opened  chan struct{}
 	ended   chan struct{}
-	wake    chan struct{} // capacity one
-	room    chan struct{} // capacity one
+	wake    chan struct{}    // capacity one
+	room    [2]chan struct{} // capacity one; for our own sources and for foreign ones
 	reads   *semaphore.Weighted
 	workers *errgroup.Group
 	done    context.Context //nolint:containedctx // Run's, for what it starts through the Host
@@ -55,7 +55,7 @@ type Processor struct {
 	mu        sync.Mutex
 	events    []Event // not applied yet
 	delivered int     // deliveries among them
-	full      bool    // the partition has no room
+	full      [2]bool // the partition has no room for our own sources, for foreign ones
 	closed    bool    // no event is applied any more
 	positions map[Source]uint64
 	stats     Stats
@@ -76,7 +76,7 @@ func NewProcessor(cfg Config, ports Ports, catalog Catalog, calls *Calls, log ze
 		cfg: cfg, ports: ports, calls: calls,
 		log:    log.With().Int("partition", cfg.Partition).Logger(),
 		opened: make(chan struct{}), ended: make(chan struct{}),
-		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), room: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
 		reads: semaphore.NewWeighted(blockingReads),
 		part:  NewPartition(&cfg, catalog),
 	}
@@ -151,16 +151,19 @@ func (p *Processor) publish() error {
 	part := p.part
 	p.mu.Lock()
 	p.stats = part.Stats()
-	p.full = !part.Room()
-	full := p.full || p.delivered >= eventBacklog
+	p.full = [2]bool{!part.Room(SourceMailbox), !part.Room(foreignPrefix)}
+	full, many := p.full, p.delivered >= eventBacklog
 	if part.Running() && p.positions == nil {
 		p.positions = part.Positions()
 		close(p.opened)
 	}
 	p.mu.Unlock()
-	if !full {
+	for i := range full {
+		if full[i] || many {
+			continue
+		}
 		select {
-		case p.room <- struct{}{}:
+		case p.room[i] <- struct{}{}:
 		default:
 		}
 	}
@@ -247,9 +250,13 @@ func (p *Processor) Position(source Source) uint64 {
 // while the partition has no room, and fails only when the processor has
 // ended or ctx is done.
 func (p *Processor) Deliver(ctx context.Context, d Delivery) error {
+	kind := 0
+	if d.Source.Foreign() {
+		kind = 1
+	}
 	for {
 		p.mu.Lock()
-		if !p.full && p.delivered < eventBacklog {
+		if !p.full[kind] && p.delivered < eventBacklog {
 			p.delivered++
 			p.events = append(p.events, func(part *Partition) { part.Deliver(&d) })
 			p.mu.Unlock()
@@ -261,7 +268,7 @@ func (p *Processor) Deliver(ctx context.Context, d Delivery) error {
 		}
 		p.mu.Unlock()
 		select {
-		case <-p.room:
+		case <-p.room[kind]:
 		case <-p.ended:
 			return ErrEnded
 		case <-ctx.Done():

@@ -38,9 +38,10 @@ func samplePack() []broker.PackedMessage {
 func TestStoredFormatsStayTheSame(t *testing.T) {
 	t.Parallel()
 	for file, data := range map[string][]byte{
-		"send-v1.hex":  broker.EncodeSend(actor.OutboundSend{From: 3, To: 5, Number: 300, Epoch: 2, Commit: 77, Envelope: sampleEnvelope()}),
-		"pack-v1.hex":  broker.EncodePack(samplePack()...),
-		"timer-v1.hex": broker.EncodeTimer(actor.Timer{DueAt: 1700000000123, Token: "tok", Envelope: sampleEnvelope()}),
+		"send-v1.hex":       broker.EncodeSend(actor.OutboundSend{From: 3, To: 5, Number: 300, Epoch: 2, Commit: 77, Envelope: sampleEnvelope()}),
+		"pack-v1.hex":       broker.EncodePack(samplePack()...),
+		"pack-delay-v1.hex": broker.EncodePack(broker.PackedMessage{Key: "ns.fn.a", Delay: "1h30m", Data: []byte("x")}),
+		"timer-v1.hex":      broker.EncodeTimer(actor.Timer{DueAt: 1700000000123, Token: "tok", Envelope: sampleEnvelope()}),
 	} {
 		want, err := os.ReadFile("testdata/" + file)
 		if err != nil {

@@ -19,9 +19,9 @@ func DecodeTimer(data []byte) (actor.Timer, error) { return decodeTimer(data) }
 
 // PackedMessage is an outside message as a pack holds it.
 type PackedMessage struct {
-	Key, Type, ContentType, MsgID string
-	Trace                         actor.Trace
-	Data                          []byte
+	Key, Type, ContentType, MsgID, Delay string
+	Trace                                actor.Trace
+	Data                                 []byte
 }
 
 // EncodePack exposes the format of packs to its golden test.
@@ -30,7 +30,7 @@ func EncodePack(messages ...PackedMessage) []byte {
 	size := packOverhead
 	for i := range messages {
 		m := &messages[i]
-		p := packed{key: m.Key, data: m.Data, said: said{valueType: m.Type, contentType: m.ContentType, trace: m.Trace, msgID: m.MsgID}}
+		p := packed{key: m.Key, data: m.Data, said: said{valueType: m.Type, contentType: m.ContentType, trace: m.Trace, msgID: m.MsgID, delay: m.Delay}}
 		b = p.append(b)
 		if size += p.size(); len(b) > size {
 			panic("a packed message is larger than its size")
@@ -45,7 +45,7 @@ func DecodePack(data []byte) ([]PackedMessage, error) {
 	out := make([]PackedMessage, len(messages))
 	for i := range messages {
 		m := &messages[i]
-		out[i] = PackedMessage{m.key, m.said.valueType, m.said.contentType, m.said.msgID, m.said.trace, m.data}
+		out[i] = PackedMessage{m.key, m.said.valueType, m.said.contentType, m.said.msgID, m.said.delay, m.said.trace, m.data}
 	}
 	return out, err
 }

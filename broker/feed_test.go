@@ -202,6 +202,10 @@ func TestOutsideMessagesBecomeInputs(t *testing.T) {
 		"empty id":      {subject: "app.fn.ns.fn.=", data: "x", want: actor.Input{Envelope: actor.Envelope{Target: address("ns", "fn", ""), Value: text("x")}}, reason: actor.ReasonBadAddress, detail: "empty id"},
 		"no id":         {subject: "app.fn.ns.fn", data: "x", want: actor.Input{Envelope: actor.Envelope{Value: text("x")}}, reason: actor.ReasonBadAddress, detail: "app.fn.<namespace>.<type>.<id>"},
 		"dots in id":    {subject: "app.fn.ns.fn.a.b", data: "x", want: actor.Input{Envelope: actor.Envelope{Value: text("x")}}, reason: actor.ReasonBadAddress, detail: "app.fn.<namespace>.<type>.<id>"},
+		"odd delay":     {subject: good, data: "x", headers: []string{"Jetfn-Delay", "soon"}, want: actor.Input{Envelope: actor.Envelope{Target: to, Value: text("x")}}, reason: actor.ReasonProtocol, detail: "Jetfn-Delay"},
+		"past delay":    {subject: good, data: "x", headers: []string{"Jetfn-Delay", "-1s"}, want: actor.Input{Envelope: actor.Envelope{Target: to, Value: text("x")}}, reason: actor.ReasonProtocol, detail: "negative"},
+		"long delay":    {subject: good, data: "x", headers: []string{"Jetfn-Delay", "900000h"}, want: actor.Input{Envelope: actor.Envelope{Target: to, Value: text("x")}}, reason: actor.ReasonLimit, detail: "the limit is"},
+		"no delay":      {subject: good, data: "x", headers: []string{"Jetfn-Delay", "0s"}, want: actor.Input{Envelope: actor.Envelope{Target: to, Value: text("x")}}},
 		"no partition":  {subject: "app.mbox.99.ext.ns.fn.a", data: "x", want: actor.Input{Envelope: actor.Envelope{Value: text("x")}}, reason: actor.ReasonBadAddress, detail: "app.fn."},
 		"forged send":   {subject: "app.mbox.1.int.0", data: "x", want: actor.Input{Envelope: actor.Envelope{Value: text("x")}}, reason: actor.ReasonBadAddress, detail: "reserved"},
 		"misplaced":     {subject: fmt.Sprintf("app.mbox.%d.ext.ns.fn.a", 3-actor.PartitionOf("a", 4)), data: "x", want: actor.Input{Envelope: actor.Envelope{Target: address("ns", "fn", "a"), Value: text("x")}}, reason: actor.ReasonBadAddress, detail: "app.fn.ns.fn.a"},
@@ -238,6 +242,37 @@ func TestOutsideMessagesBecomeInputs(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) { check(t, false) })
 		t.Run(name+", through a gate", func(t *testing.T) { check(t, true) })
+	}
+}
+
+func TestADelayCountsFromWhenTheMessageWasStored(t *testing.T) {
+	t.Parallel()
+	targets := func(actor.TypeName) ([]actor.TypeName, string, bool) {
+		return []actor.TypeName{{Namespace: "ns", Name: "fn"}}, "", true
+	}
+	for name, c := range map[string]struct {
+		subject string
+		source  actor.Source
+		gate    bool
+	}{
+		"to a function":                 {"app.fn.ns.fn.a", actor.SourceMailbox, false},
+		"to a function, through a gate": {"app.fn.ns.fn.a", actor.SourceMailbox, true},
+		"to an ingress":                 {"app.ingress.ns.in.a", actor.SourceIngress, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			js := brokertest.Start(t)
+			app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 4, Gate: c.gate})
+			if c.gate {
+				brokertest.Gather(t, app)
+			}
+			publish(t, js, c.subject, "x", "jetfn-delay", "1h30m")
+			d := read(t, app, c.source, 1, 1, targets)[0].Delivery
+			want := &actor.Route{DueAt: d.Time + 90*time.Minute.Milliseconds()}
+			if diff := cmp.Diff(want, d.Inputs[0].Route); diff != "" {
+				t.Errorf("route (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -199,6 +199,7 @@ func (g *gate) write(p *pack) {
 	p.msg.Subject, p.msg.Data = g.app.names.external(p.partition, m.key), m.data
 	setText(p.msg.Header, HeaderType, m.said.valueType)
 	setText(p.msg.Header, headerContentType, m.said.contentType)
+	setText(p.msg.Header, HeaderDelay, m.said.delay)
 	setTrace(p.msg.Header, m.said.trace)
 	setText(p.msg.Header, headerMsgID, m.said.msgID)
 	if m.said.msgID == "" && len(m.data)+headerSize(p.msg.Header) > limit {

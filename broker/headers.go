@@ -13,6 +13,7 @@ import (
 const (
 	HeaderID          = "Jetfn-Id"
 	HeaderType        = "Jetfn-Type"
+	HeaderDelay       = "Jetfn-Delay"
 	HeaderSource      = "Jetfn-Source"
 	HeaderKey         = "Jetfn-Key"
 	HeaderTopic       = "Jetfn-Topic"

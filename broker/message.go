@@ -26,6 +26,7 @@ type said struct {
 	contentType string
 	trace       actor.Trace
 	msgID       string
+	delay       string
 }
 
 func saidIn(h nats.Header) said {
@@ -34,7 +35,7 @@ func saidIn(h nats.Header) said {
 	}
 	return said{
 		valueType: lookup(h, HeaderType), contentType: lookup(h, headerContentType),
-		trace: traceOf(h), msgID: lookup(h, headerMsgID),
+		trace: traceOf(h), msgID: lookup(h, headerMsgID), delay: lookup(h, HeaderDelay),
 	}
 }
 
@@ -182,11 +183,29 @@ func input(m *stored, target actor.Address, valueType string) actor.Input {
 	if err := target.Check(); err != nil {
 		in.Problem = &actor.Problem{Reason: actor.ReasonBadAddress, Detail: err.Error()}
 	}
+	if m.said.delay != "" && in.Problem == nil {
+		in.Route, in.Problem = m.delayed()
+	}
 	return in
+}
+
+// delayed is what a message that names a delay becomes; nil if the delay is
+// zero. The delay counts from when the message was stored.
+func (m *stored) delayed() (*actor.Route, *actor.Problem) {
+	d, bad := actor.ParseDelay(m.said.delay)
+	if bad != nil {
+		bad.Detail = "header " + HeaderDelay + ": " + bad.Detail
+		return nil, bad
+	}
+	if d == 0 {
+		return nil, nil
+	}
+	return &actor.Route{DueAt: m.time.Add(d).UnixMilli()}, nil
 }
 
 func badAddress(m *stored, target actor.Address, detail string) actor.Input {
 	in := input(m, target, "")
+	in.Route = nil
 	in.Problem = &actor.Problem{Reason: actor.ReasonBadAddress, Detail: detail}
 	return in
 }

@@ -27,6 +27,7 @@ const (
 	packedFieldTraceState  protowire.Number = 5
 	packedFieldMsgID       protowire.Number = 6
 	packedFieldData        protowire.Number = 7
+	packedFieldDelay       protowire.Number = 8
 )
 
 // packed is an outside message as a pack holds it.
@@ -42,7 +43,7 @@ const packOverhead = 6
 // size is what the message takes in a pack at most, in bytes.
 func (p *packed) size() int {
 	s := &p.said
-	return len(p.key) + len(s.valueType) + len(s.contentType) + len(s.trace.Parent) + len(s.trace.State) + len(s.msgID) + len(p.data) + 8*packOverhead
+	return len(p.key) + len(s.valueType) + len(s.contentType) + len(s.trace.Parent) + len(s.trace.State) + len(s.msgID) + len(s.delay) + len(p.data) + 9*packOverhead
 }
 
 // appendPackStart begins a pack; messages follow.
@@ -50,7 +51,7 @@ func appendPackStart(b []byte) []byte { return appendUint(b, packFieldVersion, p
 
 func (p *packed) append(b []byte) []byte {
 	s := &p.said
-	inner := textSize(p.key) + textSize(s.valueType) + textSize(s.contentType) + textSize(s.trace.Parent) + textSize(s.trace.State) + textSize(s.msgID)
+	inner := textSize(p.key) + textSize(s.valueType) + textSize(s.contentType) + textSize(s.trace.Parent) + textSize(s.trace.State) + textSize(s.msgID) + textSize(s.delay)
 	if len(p.data) > 0 {
 		inner += 1 + protowire.SizeBytes(len(p.data))
 	}
@@ -65,7 +66,7 @@ func (p *packed) append(b []byte) []byte {
 	if len(p.data) > 0 {
 		b = appendBytes(b, packedFieldData, p.data)
 	}
-	return b
+	return appendText(b, packedFieldDelay, s.delay)
 }
 
 // textSize is what appendText takes, for field numbers below 16.
@@ -129,6 +130,8 @@ func decodePacked(data []byte) (packed, error) {
 			p.said.msgID = string(f.bytes)
 		case packedFieldData:
 			p.data = f.bytes
+		case packedFieldDelay:
+			p.said.delay = string(f.bytes)
 		default: // a field of a later version that earlier ones may skip
 		}
 		return nil

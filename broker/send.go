@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -26,6 +27,8 @@ type SendRequest struct {
 	Value  actor.Value
 	Trace  actor.Trace
 	MsgID  string // deduplicates for 2 minutes; empty: it does not
+	// Delay is how long after it was stored the message reaches its target.
+	Delay time.Duration
 }
 
 // Receipt says where a message is stored.
@@ -46,6 +49,9 @@ func (a *App) Send(ctx context.Context, r SendRequest) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("send to %s: value type %q can't be sent; use <namespace>/<name>", r.Target, r.Value.Type)
 	}
 	m := &nats.Msg{Subject: a.names.fn(r.Target), Data: r.Value.Data, Header: nats.Header{HeaderType: {r.Value.Type}}}
+	if r.Delay > 0 {
+		setText(m.Header, HeaderDelay, r.Delay.String())
+	}
 	setTrace(m.Header, r.Trace)
 	setText(m.Header, headerMsgID, r.MsgID)
 	if limit := int(a.nc.MaxPayload()); len(m.Data)+headerSize(m.Header) > limit {

@@ -38,6 +38,20 @@ func TestSendTellsWhereTheMessageIs(t *testing.T) {
 	}
 }
 
+func TestSendTellsTheDelay(t *testing.T) {
+	t.Parallel()
+	js := brokertest.Start(t)
+	app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 4})
+	_, err := app.Send(t.Context(), broker.SendRequest{Target: address("ns", "fn", "a"), Value: text("x"), Delay: 1500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := read(t, app, actor.SourceMailbox, 1, 1, nil)[0].Delivery
+	if r := d.Inputs[0].Route; r == nil || r.DueAt != d.Time+1500 {
+		t.Errorf("route = %+v, want one that is due 1.5 s after %d", r, d.Time)
+	}
+}
+
 func TestSendWithAnIDIsStoredOnceForTwoMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := open(t)

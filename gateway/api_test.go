@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
@@ -24,7 +25,7 @@ import (
 // fakeApp is everything behind the HTTP surface. Nil funcs mean an app where
 // all goes well.
 type fakeApp struct {
-	send    func(context.Context, actor.Address, actor.Value, actor.Trace) (gateway.Receipt, error)
+	send    func(context.Context, gateway.Message) (gateway.Receipt, error)
 	state   func(context.Context, actor.Address) (actor.StateView, error)
 	states  func(context.Context, actor.TypeName, string, int) ([]gateway.StateItem, string, error)
 	known   func(actor.TypeName) bool
@@ -32,11 +33,11 @@ type fakeApp struct {
 	list    []gateway.FunctionInfo
 }
 
-func (f *fakeApp) Send(ctx context.Context, a actor.Address, v actor.Value, tr actor.Trace) (gateway.Receipt, error) {
+func (f *fakeApp) Send(ctx context.Context, m gateway.Message) (gateway.Receipt, error) {
 	if f.send == nil {
 		return gateway.Receipt{ID: "m1", Partition: 3, Seq: 7}, nil
 	}
-	return f.send(ctx, a, v, tr)
+	return f.send(ctx, m)
 }
 
 func (f *fakeApp) State(ctx context.Context, a actor.Address) (actor.StateView, error) {
@@ -115,7 +116,8 @@ func TestSendStoresTheValueForExactlyThatAddress(t *testing.T) {
 		"../%2E%2E/v1":                    {Type: actor.TypeName{Namespace: "..", Name: ".."}, ID: "v1"},
 	} {
 		var got actor.Address
-		app := &fakeApp{send: func(_ context.Context, a actor.Address, _ actor.Value, _ actor.Trace) (gateway.Receipt, error) {
+		app := &fakeApp{send: func(_ context.Context, m gateway.Message) (gateway.Receipt, error) {
+			a := m.Target
 			got = a
 			return gateway.Receipt{ID: "m1", Partition: 3, Seq: 7}, nil
 		}}
@@ -136,7 +138,8 @@ func TestSendStoresTheValueForExactlyThatAddress(t *testing.T) {
 func TestEveryAddressCanBeSentTo(t *testing.T) {
 	t.Parallel()
 	var got actor.Address
-	app := &fakeApp{send: func(_ context.Context, a actor.Address, _ actor.Value, _ actor.Trace) (gateway.Receipt, error) {
+	app := &fakeApp{send: func(_ context.Context, m gateway.Message) (gateway.Receipt, error) {
+		a := m.Target
 		got = a
 		return gateway.Receipt{}, nil
 	}}
@@ -200,7 +203,8 @@ func TestSendMakesTheValueOfHeadersAndBody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got actor.Value
-			app := &fakeApp{send: func(_ context.Context, _ actor.Address, v actor.Value, _ actor.Trace) (gateway.Receipt, error) {
+			app := &fakeApp{send: func(_ context.Context, m gateway.Message) (gateway.Receipt, error) {
+				v := m.Value
 				got = v
 				return gateway.Receipt{}, nil
 			}}
@@ -237,7 +241,7 @@ func TestSendSaysWhetherTheMessageMayBeStored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
-			app := &fakeApp{send: func(context.Context, actor.Address, actor.Value, actor.Trace) (gateway.Receipt, error) {
+			app := &fakeApp{send: func(context.Context, gateway.Message) (gateway.Receipt, error) {
 				return gateway.Receipt{}, fmt.Errorf("store: %w", c.err)
 			}}
 			h := gateway.NewAPI(gateway.APIConfig{Sender: app, States: app, Functions: app, Readiness: app, Log: zerolog.New(&log)})
@@ -260,7 +264,7 @@ func TestSendRefusesBeforeItStores(t *testing.T) {
 	t.Parallel()
 	app := &fakeApp{
 		known: func(t actor.TypeName) bool { return t == greeter },
-		send: func(context.Context, actor.Address, actor.Value, actor.Trace) (gateway.Receipt, error) {
+		send: func(context.Context, gateway.Message) (gateway.Receipt, error) {
 			t.Error("a message was stored")
 			return gateway.Receipt{}, nil
 		},
@@ -276,12 +280,41 @@ func TestSendRefusesBeforeItStores(t *testing.T) {
 		"a broken body":        {withBody(io.MultiReader(strings.NewReader("x"), brokenReader{}), -1), 400, "bad-body"},
 		"a large chunked body": {withBody(strings.NewReader(strings.Repeat("x", limit+1)), -1), 413, "too-large"},
 		"another method":       {request(http.MethodPut, "/v1/send/example/greeter/Bob", "x"), 405, "method-not-allowed"},
-		"a delay":              {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=1s", "x"), 501, "unsupported"},
+		"an odd delay":         {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=10", "x"), 400, "bad-request"},
+		"an empty delay":       {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=", "x"), 400, "bad-request"},
+		"a negative delay":     {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=-1s", "x"), 400, "bad-request"},
+		"a delay for ever":     {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=900000h", "x"), 400, "bad-request"},
+		"two delays":           {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=1s", "x", "Jetfn-Delay", "2s"), 400, "bad-request"},
 		"a key":                {request(http.MethodPost, "/v1/send/example/greeter/Bob", "x", "Idempotency-Key", "k"), 501, "unsupported"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			wantProblem(t, serve(app.handler(), c.r), c.status, c.slug, false)
+		})
+	}
+}
+
+func TestADelayGoesOnToTheSender(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		r    *http.Request
+		want time.Duration
+	}{
+		"in the query":  {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=1h30m", "x"), 90 * time.Minute},
+		"in the header": {request(http.MethodPost, "/v1/send/example/greeter/Bob", "x", "Jetfn-Delay", "250ms"), 250 * time.Millisecond},
+		"of nothing":    {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=0s", "x"), 0},
+		"nowhere":       {request(http.MethodPost, "/v1/send/example/greeter/Bob", "x"), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := time.Duration(-1)
+			app := &fakeApp{send: func(_ context.Context, m gateway.Message) (gateway.Receipt, error) {
+				got = m.Delay
+				return gateway.Receipt{}, nil
+			}}
+			if w := serve(app.handler(), c.r); w.Code != http.StatusAccepted || got != c.want {
+				t.Errorf("the answer is %d %s, the delay %v, want 202 and %v", w.Code, w.Body, got, c.want)
+			}
 		})
 	}
 }
@@ -319,7 +352,8 @@ func TestTheTraceGoesOnAndIsNamedInProblems(t *testing.T) {
 		"":                                                       false,
 	} {
 		var got actor.Trace
-		app := &fakeApp{send: func(_ context.Context, _ actor.Address, _ actor.Value, tr actor.Trace) (gateway.Receipt, error) {
+		app := &fakeApp{send: func(_ context.Context, m gateway.Message) (gateway.Receipt, error) {
+			tr := m.Trace
 			got = tr
 			return gateway.Receipt{}, gateway.ErrBusy
 		}}

@@ -56,7 +56,7 @@ func TestRequestsOfForeignPagesAreRefused(t *testing.T) {
 			t.Parallel()
 			stored := false
 			app := &fakeApp{
-				send: func(context.Context, actor.Address, actor.Value, actor.Trace) (gateway.Receipt, error) {
+				send: func(context.Context, gateway.Message) (gateway.Receipt, error) {
 					stored = true
 					return gateway.Receipt{}, nil
 				},

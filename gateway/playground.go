@@ -70,7 +70,7 @@ func (h *playgroundIngress) store(w http.ResponseWriter, r *http.Request) *Probl
 	if bad != nil {
 		return problem(badType, bad.Detail).at(target)
 	}
-	if _, err := h.sender.Send(r.Context(), target, value, traceOf(r)); err != nil {
+	if _, err := h.sender.Send(r.Context(), Message{Target: target, Value: value, Trace: traceOf(r)}); err != nil {
 		return problemOf(err, true).at(target)
 	}
 	return nil

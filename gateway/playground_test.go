@@ -28,7 +28,9 @@ func TestPlaygroundIngressTakesAnyMethod(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got actor.Value
-			app := &fakeApp{send: func(_ context.Context, a actor.Address, v actor.Value, _ actor.Trace) (gateway.Receipt, error) {
+			app := &fakeApp{send: func(_ context.Context, m gateway.Message) (gateway.Receipt, error) {
+				a := m.Target
+				v := m.Value
 				if a != bob {
 					t.Errorf("sent to %s, want %s", a, bob)
 				}
@@ -70,7 +72,7 @@ func TestPlaygroundIngressSaysWhatItDidNotTake(t *testing.T) {
 			t.Parallel()
 			app := &fakeApp{
 				known: func(t actor.TypeName) bool { return t == greeter },
-				send: func(context.Context, actor.Address, actor.Value, actor.Trace) (gateway.Receipt, error) {
+				send: func(context.Context, gateway.Message) (gateway.Receipt, error) {
 					if c.err == nil {
 						t.Error("the message was stored")
 					}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jetfn/jetfn/actor"
 )
@@ -26,10 +27,18 @@ var (
 
 // Sender stores messages for functions.
 type Sender interface {
-	// Send returns once v is stored durably for target. Unless the error is
+	// Send returns once m is stored durably. Unless the error is
 	// ErrNotReady, ErrBusy, ErrTooLarge or actor.ErrBadAddress, the message
 	// may be stored even so.
-	Send(ctx context.Context, target actor.Address, v actor.Value, tr actor.Trace) (Receipt, error)
+	Send(ctx context.Context, m Message) (Receipt, error)
+}
+
+// Message is a message for a function, as a client sends it.
+type Message struct {
+	Target actor.Address
+	Value  actor.Value
+	Trace  actor.Trace
+	Delay  time.Duration // from when it is stored until it reaches its target
 }
 
 // Receipt says where a message is stored.

@@ -24,15 +24,18 @@ func (a *api) serveSend(w http.ResponseWriter, r *http.Request, raw []string) {
 	if p == nil {
 		p = a.checkSend(r, target)
 	}
-	var value actor.Value
+	m := Message{Target: target, Trace: traceOf(r)}
 	if p == nil {
-		value, p = valueOf(w, r, a.MaxBodyBytes)
+		m.Delay, p = delayOf(r)
+	}
+	if p == nil {
+		m.Value, p = valueOf(w, r, a.MaxBodyBytes)
 	}
 	if p != nil {
 		a.fail(w, r, p, target)
 		return
 	}
-	receipt, err := a.Sender.Send(r.Context(), target, value, traceOf(r))
+	receipt, err := a.Sender.Send(r.Context(), m)
 	if err != nil {
 		a.fail(w, r, problemOf(err, true), target)
 		return
@@ -43,13 +46,28 @@ func (a *api) serveSend(w http.ResponseWriter, r *http.Request, raw []string) {
 
 // checkSend refuses what would not be done as asked.
 func (a *api) checkSend(r *http.Request, target actor.Address) *Problem {
-	switch {
-	case r.URL.Query().Has("delay"), r.Header.Get("Jetfn-Delay") != "":
-		return problem(unsupported, "messages can't be delayed from outside yet; send without a delay")
-	case r.Header.Get("Idempotency-Key") != "":
+	if r.Header.Get("Idempotency-Key") != "" {
 		return problem(unsupported, "Idempotency-Key is not kept yet; send without it")
 	}
 	return known(a.Functions, target)
+}
+
+// delayOf is how long a message is to be delayed: ?delay= says it, or the
+// header that messages over NATS have.
+func delayOf(r *http.Request) (time.Duration, *Problem) {
+	said := append(r.URL.Query()["delay"], r.Header.Values("Jetfn-Delay")...)
+	switch len(said) {
+	case 0:
+		return 0, nil
+	case 1:
+	default:
+		return 0, problem(badRequest, "the delay is given more than once")
+	}
+	d, bad := actor.ParseDelay(said[0])
+	if bad != nil {
+		return 0, problem(badRequest, bad.Detail)
+	}
+	return d, nil
 }
 
 func known(functions Functions, target actor.Address) *Problem {

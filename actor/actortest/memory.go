@@ -27,9 +27,7 @@ type Memory struct {
 // NewMemory returns an empty one. It takes any partition number.
 func NewMemory() *Memory {
 	return &Memory{
-		sources: map[actor.Source]*memoryLog{
-			actor.SourceMailbox: newMemoryLog(), actor.SourceIngress: newMemoryLog(),
-		},
+		sources:  map[actor.Source]*memoryLog{},
 		journals: newMemoryLog(), egress: newMemoryLog(), letters: newMemoryLog(),
 		states: newMemoryLog(), timers: newMemoryLog(),
 		changed: make(chan struct{}),
@@ -65,7 +63,7 @@ func (m *Memory) Send(source actor.Source, p int, dedup bool, inputs ...actor.In
 
 // store adds a delivery; mu is held.
 func (m *Memory) store(source actor.Source, p int, d actor.Delivery) uint64 {
-	l := m.sources[source]
+	l := m.source(source)
 	d.Source, d.Seq, d.Time = source, l.last+1, m.now()
 	close(m.changed)
 	m.changed = make(chan struct{})
@@ -83,7 +81,7 @@ type routed struct {
 func (m *Memory) Feed(ctx context.Context, source actor.Source, start uint64, deliver func(ctx context.Context, partition int, d actor.Delivery) error) error {
 	for next := start; ; {
 		m.mu.Lock()
-		e, ok := m.sources[source].from(next, "")
+		e, ok := m.source(source).from(next, "")
 		changed := m.changed
 		m.mu.Unlock()
 		if !ok {
@@ -110,9 +108,27 @@ func (m *Memory) Feed(ctx context.Context, source actor.Source, start uint64, de
 func (m *Memory) Delivery(source actor.Source, p int, from uint64) (d actor.Delivery, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e, ok := m.sources[source].from(from, itoa(p))
+	e, ok := m.source(source).from(from, itoa(p))
 	r, _ := e.item.(routed)
 	return r.delivery, ok
+}
+
+// source is what source holds; mu is held.
+func (m *Memory) source(source actor.Source) *memoryLog {
+	l := m.sources[source]
+	if l == nil {
+		l = newMemoryLog()
+		m.sources[source] = l
+	}
+	return l
+}
+
+// Remove removes partition p's deliveries of source below before, as the owner
+// of a foreign stream may.
+func (m *Memory) Remove(source actor.Source, p int, before uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.source(source).purge(itoa(p), before)
 }
 
 // EvictMark removes partition p's marker from the egress stream or the dead

@@ -80,7 +80,7 @@ type memoryInbox struct {
 func (i *memoryInbox) Fetch(_ context.Context, source actor.Source, seq uint64) (actor.Delivery, error) {
 	i.m.mu.Lock()
 	defer i.m.mu.Unlock()
-	e, ok := i.m.sources[source].from(seq, itoa(i.p))
+	e, ok := i.m.source(source).from(seq, itoa(i.p))
 	if !ok || e.seq != seq {
 		return actor.Delivery{}, fmt.Errorf("fetch %s message %d: %w", source, seq, actor.ErrNotFound)
 	}
@@ -91,7 +91,7 @@ func (i *memoryInbox) Fetch(_ context.Context, source actor.Source, seq uint64) 
 func (i *memoryInbox) Trim(_ context.Context, source actor.Source, before uint64) error {
 	i.m.mu.Lock()
 	defer i.m.mu.Unlock()
-	i.m.sources[source].purge(itoa(i.p), before)
+	i.m.source(source).purge(itoa(i.p), before)
 	return nil
 }
 

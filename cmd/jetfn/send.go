@@ -46,6 +46,9 @@ func (s *sendCommand) Run(ctx context.Context, c console) error {
 		return err
 	}
 	path = "/v1/send/" + path
+	if s.After < 0 {
+		return usage{fmt.Errorf("--after %v: a message can't be sent in the past", s.After)}
+	}
 	if s.After > 0 {
 		path += "?delay=" + url.QueryEscape(s.After.String())
 	}

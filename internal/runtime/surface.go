@@ -24,12 +24,12 @@ func (s surface) generation() (*generation, error) {
 }
 
 // Send implements gateway.Sender.
-func (s surface) Send(ctx context.Context, target actor.Address, v actor.Value, tr actor.Trace) (gateway.Receipt, error) {
+func (s surface) Send(ctx context.Context, m gateway.Message) (gateway.Receipt, error) {
 	g, err := s.generation()
 	if err != nil {
 		return gateway.Receipt{}, err
 	}
-	r, err := g.app.Send(ctx, broker.SendRequest{Target: target, Value: v, Trace: tr})
+	r, err := g.app.Send(ctx, broker.SendRequest{Target: m.Target, Value: m.Value, Trace: m.Trace, Delay: m.Delay})
 	switch {
 	case errors.Is(err, broker.ErrClosed):
 		return gateway.Receipt{}, fmt.Errorf("%w: %w", gateway.ErrNotReady, err)

@@ -19,6 +19,8 @@ type folding struct {
 	set  []*armed
 	dead int // dead letters met
 
+	onward []actor.Envelope // of routed inputs, in order
+
 	cancelled []actor.TimerID
 	consumed  map[actor.Source][]actor.InputID
 }
@@ -88,6 +90,10 @@ func (f *folding) invocation(v *actor.InvocationView) {
 			return
 		}
 		f.consumed[id.Source] = append(f.consumed[id.Source], id)
+		if in.Route != nil && in.Problem == nil {
+			f.routed(v, in)
+			return
+		}
 		envelopes = append(envelopes, in.Envelope)
 	}
 	c := f.g.w.functions.find(v)
@@ -99,6 +105,32 @@ func (f *folding) invocation(v *actor.InvocationView) {
 		f.silent(v, envelopes)
 	default:
 		f.g.fail("commit %d consumes %s, but no call answered so", f.rec.Commit, inputNames(envelopes))
+	}
+}
+
+// routed compares an input that is sent on: to each target at once, or by a
+// timer; an unknown one gives a dead letter.
+func (f *folding) routed(v *actor.InvocationView, in *actor.Input) {
+	if len(v.Consumed) != 1 || len(v.Mutations) > 0 {
+		f.g.fail("commit %d invokes something with %v, which are routed", f.rec.Commit, v.Consumed)
+	}
+	targets := in.Route.Targets
+	if len(targets) == 0 {
+		targets = []actor.TypeName{in.Envelope.Target.Type}
+	}
+	for _, t := range targets {
+		e := in.Envelope
+		e.Target.Type = t
+		switch _, known := f.g.w.functions.Lookup(t); {
+		case !known:
+			if !f.deadLetter([]actor.Envelope{e}) {
+				f.g.fail("commit %d routes %s to %s, which nobody serves, without a dead letter", f.rec.Commit, readOp(e.Value).ID, t)
+			}
+		case in.Route.DueAt <= v.Time:
+			f.onward = append(f.onward, e)
+		default:
+			f.set = append(f.set, &armed{Timer: actor.Timer{DueAt: in.Route.DueAt, Envelope: e}})
+		}
 	}
 }
 
@@ -255,6 +287,8 @@ func (f *folding) sends(fired []actor.Envelope) {
 			f.sent = f.sent[1:]
 		case len(fired) > 0 && sameEnvelope(&fired[0], &s.Envelope):
 			fired = fired[1:]
+		case len(f.onward) > 0 && sameEnvelope(&f.onward[0], &s.Envelope):
+			f.onward = f.onward[1:]
 		default:
 			g.fail("commit %d sends %s, which nobody asked for", f.rec.Commit, readOp(s.Envelope.Value).ID)
 		}
@@ -264,8 +298,8 @@ func (f *folding) sends(fired []actor.Envelope) {
 		g.next[s.To] = s.Number
 		g.sends[sendKey{s.To, s.Number}] = sentRecord{f.rec.Commit, f.rec.Epoch, s.Envelope}
 	}
-	if len(f.sent)+len(fired) > 0 {
-		g.fail("commit %d lacks %d sends", f.rec.Commit, len(f.sent)+len(fired))
+	if n := len(f.sent) + len(fired) + len(f.onward); n > 0 {
+		g.fail("commit %d lacks %d sends", f.rec.Commit, n)
 	}
 }
 

@@ -23,6 +23,7 @@ type inputs struct {
 	holes    map[actor.InputID]bool
 	consumed map[actor.InputID]bool
 	last     map[actor.Address]actor.InputID // newest one consumed, by target
+	removed  uint64                          // a foreign stream has lost what is below
 }
 
 func (g *ghost) source(s actor.Source) *inputs {
@@ -77,7 +78,7 @@ func (in *inputs) consume(id actor.InputID, target actor.Address) *actor.Input {
 	if input.Envelope.Target != target {
 		in.g.fail("input %v for %s is consumed by %s", id, input.Envelope.Target, target)
 	}
-	if input.Problem == nil {
+	if input.Problem == nil && input.Route == nil {
 		if last, ok := in.last[target]; ok && (last.Seq > id.Seq || last.Seq == id.Seq && last.Index > id.Index) {
 			in.g.fail("input %v of %s is consumed after %v (order)", id, target, last)
 		}
@@ -108,7 +109,7 @@ func (in *inputs) advance(p *actor.ProgressView, consumed []actor.InputID) {
 			changed[d.From], in.accepted[d.From] = d.Number, d.Number
 		}
 		for i := range d.Inputs {
-			if id := (actor.InputID{Source: in.source, Seq: d.Seq, Index: i}); !in.consumed[id] {
+			if id := (actor.InputID{Source: in.source, Seq: d.Seq, Index: i}); !in.consumed[id] && !in.missed(id) {
 				holes = append(holes, id)
 				in.holes[id] = true
 			}
@@ -118,6 +119,16 @@ func (in *inputs) advance(p *actor.ProgressView, consumed []actor.InputID) {
 	if !slices.Equal(holes, p.Holes) || !maps.Equal(changed, p.Accepted) {
 		in.g.fail("%s: a commit records holes %v and numbers %v, want %v and %v (M3)", in.source, p.Holes, p.Accepted, holes, changed)
 	}
+}
+
+// missed reports whether an open input needn't be consumed: a foreign stream
+// has lost it. A foreign stream has no other ones behind a consumed one, or
+// its owner could remove what is still needed.
+func (in *inputs) missed(id actor.InputID) bool {
+	if in.source.Foreign() && id.Seq >= in.removed {
+		in.g.fail("%v is open behind a consumed input", id)
+	}
+	return in.source.Foreign()
 }
 
 // compare checks a checkpoint's progress (C1).
@@ -132,6 +143,9 @@ func (in *inputs) compare(p *actor.ProgressView) {
 // trim judges the removal of inputs: each must be consumed, or dropped (M6).
 func (g *ghost) trim(source actor.Source, before uint64) {
 	in := g.source(source)
+	if source.Foreign() {
+		g.fail("%s, which is not ours, is trimmed", source)
+	}
 	window := g.w.plan.Knobs.Config.DedupWindow.Milliseconds() - g.w.slack()
 	for i := range in.all {
 		d := &in.all[i]

@@ -363,7 +363,7 @@ func (o *owner) feed() {
 	if o.dead || o.frozen || !o.p.Running() {
 		return
 	}
-	for _, source := range []actor.Source{actor.SourceMailbox, actor.SourceIngress} {
+	for _, source := range o.w.sources() {
 		f := o.feeds[source]
 		if f == nil {
 			f = &feed{next: max(o.p.Positions()[source], 1)}
@@ -384,7 +384,7 @@ func (o *owner) read(source actor.Source, f *feed) {
 		f.busy = false
 		switch d, ok := o.w.memory.Delivery(source, o.part, f.next); {
 		case o.dead || o.frozen || !ok:
-		case !o.p.Room():
+		case !o.p.Room(source):
 			f.busy = true
 			o.w.after(10, func() {
 				f.busy = false
@@ -410,9 +410,15 @@ func describe(d *actor.Delivery) string {
 	return inputNames(list)
 }
 
+// sources are those that owners read.
+func (w *World) sources() []actor.Source {
+	foreign, _ := w.foreign()
+	return []actor.Source{actor.SourceMailbox, actor.SourceIngress, foreign}
+}
+
 // rewind makes the consumers start again further back.
 func (o *owner) rewind() {
-	for _, source := range []actor.Source{actor.SourceMailbox, actor.SourceIngress} {
+	for _, source := range o.w.sources() {
 		f := o.feeds[source]
 		if f == nil {
 			continue

@@ -53,6 +53,7 @@ const (
 	Batch         Fault = "batch"          // writes go together, all or none
 	BatchRefused  Fault = "batch-refused"  // because of one of them
 	ReplayMoved   Fault = "replay-moved"   // a former owner's write lands during a replay
+	Removed       Fault = "removed"        // the owner of a foreign stream removes records, read or not
 )
 
 // Faults lists all kinds.
@@ -61,6 +62,7 @@ func Faults() []Fault {
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
 		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Batch, BatchRefused, ReplayMoved, EditState, Pause,
+		Removed,
 	}
 }
 
@@ -112,6 +114,8 @@ type Item struct {
 	To      int
 	Ingress bool
 	Dedup   bool
+	Delay   int64            // of a message from outside, in milliseconds
+	Foreign []actor.TypeName // set: a record of a foreign stream, for these
 }
 
 func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
@@ -140,8 +144,33 @@ func MakePlan(seed uint64) *Plan {
 		p.Items = append(p.Items, makeMessage(r, k, min(k.Window, k.Active)))
 	}
 	p.operate()
+	p.route(rand.New(rand.NewPCG(seed, 0x726f757465)))
 	slices.SortStableFunc(p.Items, func(a, b Item) int { return int(a.At - b.At) })
 	return p
+}
+
+// route delays some of the messages, and lets others come from a foreign
+// stream. It has a random source of its own: worlds without stay as they are.
+func (p *Plan) route(r *rand.Rand) {
+	if r.IntN(2) == 0 {
+		return
+	}
+	k := &p.Knobs
+	for i := range p.Items {
+		it := &p.Items[i]
+		switch {
+		case it.Fault != "":
+		case r.IntN(5) == 0:
+			it.Delay = r.Int64N(pick[int64](r, 20, 300, 3000))
+		case r.IntN(4) == 0:
+			it.Ops, it.Ingress, it.Dedup = it.Ops[:1], false, false
+			main, twin, unknown := typed(typeMain, 0).Type, typed(typeTwin, 0).Type, typed(typeUnknown, 0).Type
+			it.Foreign = pick(r, []actor.TypeName{main}, []actor.TypeName{main, twin}, []actor.TypeName{twin, unknown})
+		}
+	}
+	for range r.IntN(3) {
+		p.Items = append(p.Items, Item{At: r.Int64N(k.Active), Fault: Removed})
+	}
 }
 
 // race is a world in which an owner is superseded while a commit of its own is

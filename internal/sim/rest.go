@@ -46,7 +46,7 @@ func (g *ghost) checkInputs() {
 		for i := range in.all {
 			for index := range in.all[i].Inputs {
 				id := actor.InputID{Source: source, Seq: in.all[i].Seq, Index: index}
-				if in.ok[i] && !in.consumed[id] {
+				if in.ok[i] && !in.consumed[id] && (!source.Foreign() || id.Seq >= in.removed) {
 					g.fail("input %v, %s, was accepted and never consumed", id, readOp(in.all[i].Inputs[index].Envelope.Value).ID)
 				}
 			}

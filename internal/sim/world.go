@@ -168,6 +168,8 @@ func (w *World) happen(it *Item, index int) {
 		w.pause(it)
 	case EditState:
 		w.edit(it)
+	case Removed:
+		w.remove()
 	default:
 		if o := w.anyOwner(it.Part); o != nil {
 			o.strike(it)
@@ -184,6 +186,25 @@ func (w *World) evict(part int) {
 	}
 }
 
+// foreign is the stream of somebody else, and the partition that reads it.
+func (w *World) foreign() (actor.Source, int) {
+	id := actor.TypeName{Namespace: "sim", Name: "orders"}
+	return actor.ForeignSource(id), actor.PartitionOf(id.String(), w.plan.Knobs.Partitions)
+}
+
+// remove takes the older ones of the foreign stream's records away.
+func (w *World) remove() {
+	source, part := w.foreign()
+	in := w.ghosts[part].source(source)
+	if len(in.all) == 0 {
+		return
+	}
+	w.hit(Removed)
+	in.removed = max(in.removed, in.all[w.rnd.IntN(len(in.all))].Seq+1)
+	w.log(nil, "fault", "%s loses its records below %d", source, in.removed)
+	w.memory.Remove(source, part, in.removed)
+}
+
 // receive stores a message from outside.
 func (w *World) receive(it *Item, index int) {
 	part := address(it.To).Partition(w.plan.Knobs.Partitions)
@@ -191,12 +212,21 @@ func (w *World) receive(it *Item, index int) {
 	if it.Ingress {
 		source = actor.SourceIngress
 	}
+	if it.Foreign != nil {
+		source, part = w.foreign()
+	}
 	d := actor.Delivery{Source: source, Time: w.now, Dedup: it.Dedup}
 	for i, o := range it.Ops {
 		o.ID = "m" + strconv.Itoa(index) + string(rune('a'+i))
 		in := actor.Input{Envelope: actor.Envelope{Target: typed(o.Type, it.To), Caller: caller(index, &o), Value: o.value()}}
 		if o.Type == typeProblem {
 			in.Problem = &actor.Problem{Reason: actor.ReasonBadAddress, Detail: "a problem"}
+		}
+		switch {
+		case it.Foreign != nil:
+			in.Route = &actor.Route{Targets: it.Foreign}
+		case it.Delay > 0 && in.Problem == nil:
+			in.Route = &actor.Route{DueAt: w.now + it.Delay}
 		}
 		d.Inputs = append(d.Inputs, in)
 		w.log(nil, "outside", "%s to %s of partition %d, %s", o.ID, in.Envelope.Target, part, source)
