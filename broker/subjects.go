@@ -295,3 +295,8 @@ const (
 	popPrefix   = "pop." // positions of PopEgress, by a hash of the subject
 	leaseKey    = "lease"
 )
+
+// foreignKey is where the record of an ingress on an existing stream is.
+func foreignKey(ingress actor.TypeName) string {
+	return "ingress." + actor.Escape(ingress.Namespace) + "." + actor.Escape(ingress.Name)
+}

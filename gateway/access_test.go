@@ -216,8 +216,8 @@ func TestBodiesThatTakeAllTheRoomAreRefusedUntilThereIsSome(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	held, release := make(chan struct{}), make(chan struct{})
-	app := &fakeApp{send: func(_ context.Context, a actor.Address, _ actor.Value, _ actor.Trace) (gateway.Receipt, error) {
-		if a.ID == "first" {
+	app := &fakeApp{send: func(_ context.Context, m gateway.Message) (gateway.Receipt, error) {
+		if m.Target.ID == "first" {
 			close(held)
 			<-release
 		}

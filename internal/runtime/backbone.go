@@ -20,6 +20,8 @@ type backbone struct {
 	app    *broker.App
 	state  *kvstate.Store
 	url    string // for clients
+
+	foreign []*broker.Foreign // the existing streams that the module reads
 }
 
 // openBackbone starts or finds NATS and opens the application in it.
@@ -104,7 +106,10 @@ func (b *backbone) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	b.state, err = kvstate.Open(ctx, js, kvstate.Config{App: cfg.App, Replicas: cfg.Replicas, Partitions: b.app.Partitions(), SyncAlways: cfg.embedded() && !cfg.SyncInterval})
-	return err
+	if err != nil {
+		return err
+	}
+	return b.openForeign(ctx, cfg.Module)
 }
 
 // close ends all of it but the data directory.

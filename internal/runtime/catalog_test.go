@@ -90,15 +90,12 @@ spec: {id: a/in, address: "k:1", consumerGroupId: g, topics: [{topic: t, valueTy
 ---
 kind: io.statefun.kinesis.v1/egress
 spec: {id: a/out}
----
-kind: io.jetfn.nats.v1/ingress
-spec: {id: a/stream, stream: OTHER, targets: [a/f]}
 `)
 	err := runtime.Run(t.Context(), runtime.Config{Module: m, DataDir: t.TempDir()})
 	if !errors.Is(err, runtime.ErrUsage) {
 		t.Fatalf("Run = %v, want ErrUsage", err)
 	}
-	for _, want := range []string{"test.yaml:2:1: ingress a/in: there is no connection to Kafka yet", "test.yaml:5:1: egress a/out: there is no connection to Kinesis yet", "--nats-for-kafka", "ingress a/stream: reading an existing stream"} {
+	for _, want := range []string{"test.yaml:2:1: ingress a/in: there is no connection to Kafka yet", "test.yaml:5:1: egress a/out: there is no connection to Kinesis yet", "--nats-for-kafka"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("Run = %v, want %q in it", err, want)
 		}

@@ -32,10 +32,5 @@ func unconnected(m *module.Module, natsForKafka bool) error {
 	for _, x := range m.Routers {
 		refuse(x.Pos, "router of the ingress %s: routers are not supported yet", x.Ingress)
 	}
-	for _, x := range m.Ingresses {
-		if x.Stream != "" {
-			refuse(x.Pos, "ingress %s: reading an existing stream is not supported yet; leave stream out and publish to <app>.ingress.<id>.<key>", x.ID)
-		}
-	}
 	return errors.Join(problems...)
 }

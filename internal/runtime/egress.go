@@ -88,7 +88,9 @@ func prefixes(m *module.Module) map[actor.TypeName]string {
 func targets(m *module.Module) func(ingress actor.TypeName) ([]actor.TypeName, string, bool) {
 	byID := make(map[actor.TypeName]module.Ingress, len(m.Ingresses))
 	for _, in := range m.Ingresses {
-		byID[in.ID] = in
+		if in.Stream == "" {
+			byID[in.ID] = in
+		}
 	}
 	return func(ingress actor.TypeName) ([]actor.TypeName, string, bool) {
 		in, ok := byID[ingress]

@@ -164,6 +164,7 @@ func (g *generation) serve(ctx, intake context.Context, stop context.CancelCause
 			return err
 		})
 	}
+	g.feedForeign(intake, stop)
 	return nil
 }
 

@@ -146,3 +146,22 @@ func (m *meters) watchEndpoints(c *catalog) error {
 	}
 	return nil
 }
+
+// watchIngresses reports what existing streams lost before it was read.
+func (m *meters) watchIngresses(missed func() map[string]uint64) error {
+	lost, err := m.meter.Int64ObservableCounter("jetfn_ingress_recordsMissed",
+		metric.WithDescription("Records of an existing stream that were removed before they were read."))
+	if err != nil {
+		return fmt.Errorf("set metrics up: %w", err)
+	}
+	_, err = m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for id, n := range missed() {
+			o.ObserveInt64(lost, int64(n), metric.WithAttributes(attribute.String("ingress", id)))
+		}
+		return nil
+	}, lost)
+	if err != nil {
+		return fmt.Errorf("set metrics up: %w", err)
+	}
+	return nil
+}

@@ -81,7 +81,11 @@ func (w *worker) ingressRows(row rowFunc) {
 		for i, t := range in.Targets {
 			names[i] = t.String()
 		}
-		add(in.ID.String(), fmt.Sprintf("%s.ingress.%s.<id> to %s", w.cfg.App, tokens(in.ID), strings.Join(names, ", ")))
+		from := fmt.Sprintf("%s.ingress.%s.<id>", w.cfg.App, tokens(in.ID))
+		if in.Stream != "" {
+			from = strings.TrimSpace("stream " + in.Stream + " " + in.Subject)
+		}
+		add(in.ID.String(), fmt.Sprintf("%s to %s", from, strings.Join(names, ", ")))
 	}
 	add("any function", w.cfg.App+".fn.<namespace>.<type>.<id>")
 }

@@ -79,7 +79,7 @@ func (w *worker) acquire(ctx context.Context) (err error) {
 	if w.catalog, err = newCatalog(w.cfg.Module, w.cfg.Functions, w.meters.tally, w.cfg.Log); err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	if err := errors.Join(w.meters.watchPartitions(w.stats), w.meters.watchEndpoints(w.catalog)); err != nil {
+	if err := errors.Join(w.meters.watchPartitions(w.stats), w.meters.watchEndpoints(w.catalog), w.meters.watchIngresses(w.missed)); err != nil {
 		return err
 	}
 	if w.security, err = newHTTPSecurity(w.cfg.HTTP, w.log); err != nil {
