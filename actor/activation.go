@@ -11,7 +11,9 @@ import (
 type activation struct {
 	addr  Address
 	state *entry
-	phase activationPhase
+	// entries are those that the batch has asked for, sorted by name.
+	entries []*entry
+	phase   activationPhase
 
 	queue   []queuedInput
 	bytes   int
@@ -56,7 +58,7 @@ func (p *Partition) enqueue(id InputID, e *Envelope) {
 	}
 	act := p.activations[e.Target]
 	if act == nil {
-		act = &activation{addr: e.Target, state: p.states.use(e.Target)}
+		act = &activation{addr: e.Target, state: p.states.use(StateKey{Address: e.Target})}
 		p.activations[e.Target] = act
 	}
 	size := e.Size()
@@ -88,6 +90,7 @@ func (p *Partition) schedule(act *activation) {
 		if len(act.spilled) == 0 {
 			delete(p.activations, act.addr)
 			p.states.release(act.state)
+			p.dropEntries(act)
 		}
 		return
 	}
@@ -143,7 +146,8 @@ func (p *Partition) granted(a Address) {
 	if act.firstAt == 0 {
 		act.firstAt = p.now
 	}
-	b := &Batch{Target: a, State: act.state.current.Alive(p.now), Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch))}
+	b := &Batch{Target: a, Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch))}
+	b.State, b.Entries = act.shown(p.now)
 	for i, q := range act.batch {
 		b.Envelopes[i] = *q.envelope
 		if spec.Inputs {
@@ -171,6 +175,7 @@ func (s *FunctionSpec) maxBatchBytes() int {
 
 // fillBatch takes the next batch off the queue, capped by count and bytes.
 func (p *Partition) fillBatch(act *activation, spec *FunctionSpec) {
+	p.dropEntries(act)
 	limit := spec.maxBatch()
 	if act.suspect > 0 {
 		limit = min(limit, act.cap, act.suspect) // what follows is above suspicion, and stays apart
@@ -200,6 +205,11 @@ func (p *Partition) invoked(a Address, effects *Effects, err error) {
 	}
 	act.phase = actIdle
 	p.stats.Invocations++
+	loading, err := p.wantsEntries(act, err)
+	if loading {
+		p.editNext(a)
+		return
+	}
 	if err == nil {
 		err = p.accept(act, effects)
 	}

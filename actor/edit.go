@@ -33,7 +33,7 @@ type waitingEdit struct {
 // with the state as changed, once that is durable. The partition must be
 // Running.
 func (p *Partition) Edit(a Address, decide Edit, reply func(StateView, error)) {
-	e := p.states.use(a)
+	e := p.states.use(StateKey{Address: a})
 	if e.lost != nil {
 		p.states.release(e)
 		reply(StateView{}, e.lost)
@@ -94,7 +94,7 @@ func (p *Partition) edit(w *waitingEdit) {
 	for i := range c.sends {
 		c.size += c.sends[i].Size()
 	}
-	p.states.propose(e, c.mutations)
+	p.states.propose(e.addr, c.mutations)
 	p.complete(c)
 	e.waiting = append(e.waiting, stateWaiter{need: e.asked, reply: func() {
 		after := p.states.view(e)

@@ -37,11 +37,11 @@ func (p *Partition) accept(act *activation, effects *Effects) error {
 	if effects == nil {
 		effects = &Effects{}
 	}
-	expired := act.state.current.expired(act.startedAt) // the function did not see it (K8)
+	expired := act.expired() // the function did not see it (K8)
 	next, muts := p.mutate(act.state.current.apply(expired), effects.Mutations)
 	muts = append(expired, muts...)
-	if size := next.Size(); size > p.cfg.MaxState {
-		return limitError("the state of %s would take %d bytes, the limit is %d", act.addr, size, p.cfg.MaxState)
+	if err := p.checkStates(act.addr, next, muts); err != nil {
+		return err
 	}
 	size, err := p.checkEffects(act.addr, effects)
 	if err != nil {
@@ -68,7 +68,7 @@ func (p *Partition) accept(act *activation, effects *Effects) error {
 	for i := range effects.Delayed {
 		p.delay(c, &effects.Delayed[i])
 	}
-	p.states.propose(act.state, muts)
+	p.states.propose(act.addr, muts)
 	p.complete(c)
 	return nil
 }
@@ -87,7 +87,9 @@ func (p *Partition) mutate(s State, list []Mutation) (State, []stateMutation) {
 			mut.value = StateValue{Name: m.Name, Value: m.Value, WrittenAt: p.now, ExpiresAt: p.deadline(m.ExpireAfter)}
 		}
 		muts = append(muts, mut)
-		s = s.apply(muts[len(muts)-1:])
+		if !IsEntry(m.Name) { // those have records of their own
+			s = s.apply(muts[len(muts)-1:])
+		}
 	}
 	return s, muts
 }

@@ -47,7 +47,7 @@ func leases() catalog {
 // stored is the value x of lease/a as it is stored, and whether it is.
 func (a *app) stored() (actor.StateValue, bool) {
 	a.t.Helper()
-	l, err := a.memory.Ports(0).State.Load(a.t.Context(), to("lease", "a"))
+	l, err := a.memory.Ports(0).State.Load(a.t.Context(), actor.StateKey{Address: to("lease", "a")})
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -22,7 +22,10 @@ type Batch struct {
 	Target    Address
 	State     State
 	Envelopes []Envelope
-	Attempt   int // 1 for the first
+	// Entries are the names of the entries that the function has asked for,
+	// sorted; those with a value are in State.
+	Entries []string
+	Attempt int // 1 for the first
 	// Inputs says what brought each of the Envelopes, if FunctionSpec.Inputs
 	// asks for it.
 	Inputs []InputID

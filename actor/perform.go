@@ -83,8 +83,8 @@ func (d *performer) perform(r Request) {
 		})
 	case writeState:
 		faultpoint.Hit("before-state")
-		d.ports.State.Write(r.target, r.record, r.revision, func(res WriteResult) {
-			d.host.Post(func(part *Partition) { part.states.written(r.target, res) })
+		d.ports.State.Write(r.key, r.record, r.revision, func(res WriteResult) {
+			d.host.Post(func(part *Partition) { part.states.written(r.key, res) })
 		})
 	case putTimer:
 		d.ports.Timers.Put(r.timer, func(res WriteResult) {
@@ -152,8 +152,8 @@ func (d *performer) blocking(ctx context.Context, r Request) Event {
 		ids, err := d.sink(r.sink).Scan(ctx, r.after, r.through)
 		return func(part *Partition) { part.sinks[r.sink].scanned(r.count, ids, err) }
 	case loadState:
-		l, err := d.ports.State.Load(ctx, r.target)
-		return func(part *Partition) { part.states.answered(r.target, l, err) }
+		l, err := d.ports.State.Load(ctx, r.key)
+		return func(part *Partition) { part.states.answered(r.key, l, err) }
 	case loadTimers:
 		list, err := d.ports.Timers.LoadAll(ctx)
 		return func(part *Partition) { part.timersLoaded(list, err) }
@@ -180,7 +180,11 @@ func (d *performer) invoke(r invokeCall) {
 			d.host.Release(r.endpoint, CallResult{Err: ErrAbandoned})
 			return
 		}
-		d.host.Release(r.endpoint, CallResult{Messages: len(r.batch.Envelopes), Took: time.Since(began), Err: err})
+		result := CallResult{Messages: len(r.batch.Envelopes), Took: time.Since(began), Err: err}
+		if lacks := (*MissingEntries)(nil); errors.As(err, &lacks) { // nothing has failed
+			result.Messages, result.Err = 0, nil
+		}
+		d.host.Release(r.endpoint, result)
 		d.host.Post(func(part *Partition) { part.invoked(r.batch.Target, effects, err) })
 	})
 }

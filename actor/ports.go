@@ -126,7 +126,7 @@ type Sink interface {
 	Scan(ctx context.Context, after, through uint64) ([]SinkID, error)
 }
 
-// StateRecord is the stored state of one address.
+// StateRecord is what is stored under a StateKey.
 type StateRecord struct {
 	State     State
 	Partition int
@@ -149,14 +149,14 @@ type LoadedState struct {
 
 // StateStore keeps the state of addresses.
 type StateStore interface {
-	// Load reads the record of a from the leader. If the last revision is
+	// Load reads the record of k from the leader. If the last revision is
 	// foreign it returns the newest valid one below it. ErrStateLost (wrapped)
 	// means that there was one and it can't be restored.
-	Load(ctx context.Context, a Address) (LoadedState, error)
-	// Write stores r as the record of a, if its last revision is the one
+	Load(ctx context.Context, k StateKey) (LoadedState, error)
+	// Write stores r as the record of k, if its last revision is the one
 	// given. A record with an empty State removes the key and leaves a marker
 	// that carries the commit.
-	Write(a Address, r StateRecord, revision uint64, done func(WriteResult))
+	Write(k StateKey, r StateRecord, revision uint64, done func(WriteResult))
 	// MaxState is the largest State, by Size, that Write takes.
 	MaxState() int
 }

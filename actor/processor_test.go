@@ -310,7 +310,7 @@ func TestStateExpiresAtTheInvocationAfterItsDeadline(t *testing.T) {
 		a.send(to("lease", "a"), "after")
 		time.Sleep(time.Minute)
 		a.want("egress", a.emitted(), []string{"before: true true", "after: false true"})
-		l, err := a.memory.Ports(0).State.Load(t.Context(), to("lease", "a"))
+		l, err := a.memory.Ports(0).State.Load(t.Context(), actor.StateKey{Address: to("lease", "a")})
 		if _, there := l.Record.State.Get("x"); err != nil || there {
 			t.Errorf("the stored state still holds what has expired: %+v, %v", l.Record, err)
 		}
@@ -465,7 +465,7 @@ func TestDrainLeavesNothingToRepeat(t *testing.T) {
 		if s := a.proc.Stats(); s.Unapplied != 0 || s.CheckpointAt == 0 {
 			t.Errorf("after Drain: %d commits unapplied, last checkpoint at %d; want none, and one", s.Unapplied, s.CheckpointAt)
 		}
-		loaded, err := a.memory.Ports(0).State.Load(t.Context(), to("count", "a"))
+		loaded, err := a.memory.Ports(0).State.Load(t.Context(), actor.StateKey{Address: to("count", "a")})
 		if err != nil || loaded.Record == nil {
 			t.Fatalf("Load = %+v, %v, want a record", loaded, err)
 		}

@@ -61,10 +61,10 @@ type (
 		count          uint64 // tells the answer from one to an earlier request
 	}
 	// loadState is answered by stateLoaded.
-	loadState struct{ target Address }
+	loadState struct{ key StateKey }
 	// writeState is answered by stateWritten.
 	writeState struct {
-		target   Address
+		key      StateKey
 		record   StateRecord
 		revision uint64
 	}

@@ -21,13 +21,15 @@ const (
 // commits into the store (PROTOCOL K1–K6).
 type states struct {
 	p       *Partition
-	entries map[Address]*entry
+	entries map[StateKey]*entry
 	idle    *list.List // of *entry: clean and without an activation, oldest first
 }
 
-// entry is one address's state.
+// entry is what one record of the store holds: an address's states, or an
+// entry of a table of its.
 type entry struct {
-	addr   Address
+	key    StateKey
+	addr   Address       // of key
 	users  int           // activations and queries that need it here
 	at     *list.Element // in idle
 	loaded bool
@@ -72,14 +74,14 @@ type stateWaiter struct {
 }
 
 func newStates(p *Partition) *states {
-	return &states{p: p, entries: map[Address]*entry{}, idle: list.New()}
+	return &states{p: p, entries: map[StateKey]*entry{}, idle: list.New()}
 }
 
-func (s *states) entry(a Address) *entry {
-	e := s.entries[a]
+func (s *states) entry(k StateKey) *entry {
+	e := s.entries[k]
 	if e == nil {
-		e = &entry{addr: a, pause: statePause}
-		s.entries[a] = e
+		e = &entry{key: k, addr: k.Address, pause: statePause}
+		s.entries[k] = e
 	}
 	if e.at != nil {
 		s.idle.Remove(e.at)
@@ -88,9 +90,9 @@ func (s *states) entry(a Address) *entry {
 	return e
 }
 
-// use returns the entry of a and keeps it in memory until release.
-func (s *states) use(a Address) *entry {
-	e := s.entry(a)
+// use returns the entry of k and keeps it in memory until release.
+func (s *states) use(k StateKey) *entry {
+	e := s.entry(k)
 	e.users++
 	return e
 }
@@ -109,7 +111,7 @@ func (s *states) rest(e *entry) {
 	for s.idle.Len() > s.p.cfg.CachedStates {
 		oldest := s.idle.Remove(s.idle.Front()).(*entry)
 		oldest.at = nil
-		delete(s.entries, oldest.addr)
+		delete(s.entries, oldest.key)
 	}
 }
 
@@ -126,14 +128,14 @@ func (s *states) whenLoaded(e *entry, then func()) {
 	}
 	e.loading = append(e.loading, then)
 	if len(e.loading) == 1 {
-		s.p.request(loadState{e.addr})
+		s.p.request(loadState{e.key})
 	}
 }
 
 // answered takes a read of the store: a load, or the look at what was stored
 // in our place.
-func (s *states) answered(a Address, l LoadedState, err error) {
-	e := s.entries[a]
+func (s *states) answered(k StateKey, l LoadedState, err error) {
+	e := s.entries[k]
 	if e == nil || s.p.stopped() {
 		return
 	}
@@ -162,7 +164,7 @@ func (s *states) readFailed(e *entry, err error) {
 		pause = lostPause
 		s.p.refuseEdits(e.addr, err)
 	}
-	s.p.after(pause, func() { s.p.request(loadState{e.addr}) })
+	s.p.after(pause, func() { s.p.request(loadState{e.key}) })
 }
 
 func (s *states) load(e *entry, l LoadedState) {
@@ -186,7 +188,9 @@ func (s *states) load(e *entry, l LoadedState) {
 		e.pending = append(e.pending, o.effect)
 	}
 	e.overlay = nil
-	e.current = e.durable
+	if e.settled == e.asked || mutant.On("entries-blind-lost") { // otherwise current has what entries were set to without being read
+		e.current = e.durable
+	}
 	if l.Foreign {
 		s.foreign(e, l.Detail)
 		e.rewrite = true
@@ -208,23 +212,60 @@ func (s *states) foreign(e *entry, detail string) {
 }
 
 // propose applies an invocation's mutations for the invocations that follow.
-func (s *states) propose(e *entry, muts []stateMutation) {
-	if len(muts) > 0 {
-		e.current = e.current.apply(muts)
+func (s *states) propose(a Address, muts []stateMutation) {
+	for _, g := range byKey(a, muts) {
+		e := s.entry(g.key)
+		e.current = e.current.apply(g.mutations)
 		e.asked++
 	}
 }
 
+// keyed is the mutations of one record.
+type keyed struct {
+	key       StateKey
+	mutations []stateMutation
+}
+
+// byKey divides an invocation's mutations by the records that they change.
+func byKey(a Address, muts []stateMutation) []keyed {
+	if !slices.ContainsFunc(muts, func(m stateMutation) bool { return IsEntry(m.name) }) {
+		if len(muts) == 0 {
+			return nil
+		}
+		return []keyed{{StateKey{Address: a}, muts}}
+	}
+	var out []keyed
+	at := map[StateKey]int{}
+	for i := range muts {
+		k := keyOf(a, muts[i].name)
+		if _, ok := at[k]; !ok {
+			at[k] = len(out)
+			out = append(out, keyed{key: k})
+		}
+		out[at[k]].mutations = append(out[at[k]].mutations, muts[i])
+	}
+	return out
+}
+
 // commit applies the mutations of a durable commit.
 func (s *states) commit(v *invocation, epoch uint64, effect *applying, recovered bool) {
-	if len(v.mutations) == 0 {
-		return
+	for _, g := range byKey(v.target, v.mutations) {
+		effect.left++
+		s.change(s.entry(g.key), overlay{epoch, effect.number, g.mutations, effect}, recovered)
 	}
-	e := s.entry(v.target)
-	effect.left++
+}
+
+// change applies a durable commit's mutations of one record. One that isn't
+// loaded yet, while recovering or because an entry was written without being
+// read, takes them when it is.
+func (s *states) change(e *entry, o overlay, recovered bool) {
+	effect := o.effect
+	if !recovered {
+		e.settled++
+	}
 	switch {
-	case !e.loaded: // only while recovering
-		e.overlay = append(e.overlay, overlay{epoch, effect.number, v.mutations, effect})
+	case !e.loaded:
+		e.overlay = append(e.overlay, o)
 		if len(e.loading) == 0 {
 			s.whenLoaded(e, func() {})
 		}
@@ -232,11 +273,9 @@ func (s *states) commit(v *invocation, epoch uint64, effect *applying, recovered
 	case recovered && (effect.number <= e.base || mutant.On("state-replay-newest") && effect.number <= max(e.commit, e.stored)): // K4
 		s.p.done(effect)
 		return
-	case !recovered:
-		e.settled++
 	}
-	e.change(v.mutations)
-	e.epoch, e.commit = epoch, effect.number
+	e.change(o.mutations)
+	e.epoch, e.commit = o.epoch, o.commit
 	e.pending = append(e.pending, effect)
 	if effect.number <= e.stored && !mutant.On("state-older-over-newer") { // a zombie has written it meanwhile
 		s.acknowledge(e, e.stored)
@@ -256,7 +295,7 @@ func (e *entry) change(muts []stateMutation) {
 // answerWaiting is called when all that a durable commit changed is in e, so
 // that a commit's number stands for one state.
 func (s *states) answerWaiting(a Address) {
-	e := s.entries[a]
+	e := s.entries[StateKey{Address: a}]
 	if e == nil {
 		return
 	}
@@ -294,15 +333,15 @@ func (s *states) flush(e *entry) {
 func (s *states) write(e *entry) {
 	e.inFlight, e.written, e.removed = true, e.commit, len(e.durable) == 0
 	s.p.request(writeState{
-		target:   e.addr,
+		key:      e.key,
 		record:   StateRecord{State: e.durable, Partition: s.p.cfg.Partition, Epoch: e.epoch, Commit: e.commit},
 		revision: e.revision,
 	})
 }
 
 // written takes the outcome of a write.
-func (s *states) written(a Address, res WriteResult) {
-	e := s.entries[a]
+func (s *states) written(k StateKey, res WriteResult) {
+	e := s.entries[k]
 	if e == nil || !e.inFlight {
 		return
 	}
@@ -311,7 +350,7 @@ func (s *states) written(a Address, res WriteResult) {
 		e.pause = statePause
 		s.applied(e, res.Seq, e.written, e.removed)
 	case Rejected:
-		s.p.request(loadState{a}) // conflict goes on
+		s.p.request(loadState{k}) // conflict goes on
 	case Refused, Unknown:
 		s.p.after(e.pause, func() {
 			if e.inFlight {
@@ -377,7 +416,7 @@ func (s *states) hurry() {
 			dirty = append(dirty, e)
 		}
 	}
-	slices.SortFunc(dirty, func(a, b *entry) int { return strings.Compare(a.addr.String(), b.addr.String()) })
+	slices.SortFunc(dirty, func(a, b *entry) int { return strings.Compare(a.key.String(), b.key.String()) })
 	for _, e := range dirty {
 		s.flush(e)
 	}
@@ -386,7 +425,7 @@ func (s *states) hurry() {
 // query answers with the state after every invocation that is completed now,
 // once all of them are durable.
 func (s *states) query(a Address, reply func(StateView, error)) {
-	e := s.use(a)
+	e := s.use(StateKey{Address: a})
 	if e.lost != nil {
 		s.release(e)
 		reply(StateView{}, e.lost)

@@ -89,7 +89,9 @@ func (s State) Without(name string) State {
 func (s State) Size() int {
 	n := 0
 	for i := range s {
-		n += len(s[i].Name) + len(s[i].Value.Type) + len(s[i].Value.Data)
+		n += s[i].size()
 	}
 	return n
 }
+
+func (v *StateValue) size() int { return len(v.Name) + len(v.Value.Type) + len(v.Value.Data) }

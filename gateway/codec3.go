@@ -37,6 +37,7 @@ func (codec3) encode(b *actor.Batch, states []stateSpec) ([]byte, error) {
 			batch.State[i].StateValue = typed3(v)
 		}
 	}
+	batch.State = append(batch.State, entries3(b)...)
 	for i := range b.Envelopes {
 		e := &b.Envelopes[i]
 		batch.Invocations[i] = &pb.ToFunction_Invocation{Argument: typed3(e.Value)}

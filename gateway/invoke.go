@@ -53,12 +53,36 @@ func (r *remote) Invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, er
 				return nil, r.invalid(b, err)
 			}
 			answer.effects.Mutations = lifetimes(answer.effects.Mutations, states, b.State)
+			r.states.entryLifetimes(answer.effects.Mutations)
 			return answer.effects, nil
 		}
-		if err := r.learn(answer.missing, states, round); err != nil {
+		missing, entries := divide(answer.missing)
+		if len(entries) > 0 {
+			return nil, r.lacks(b, missing, entries)
+		}
+		if err := r.learn(missing, states, round); err != nil {
 			return nil, r.invalid(b, err)
 		}
 	}
+}
+
+// lacks is the wish to be called again with entries, and with states that are
+// declared at the same time.
+func (r *remote) lacks(b *actor.Batch, missing, entries []stateSpec) error {
+	names := make([]string, len(entries))
+	for i := range entries {
+		if entries[i].expireMode == expireAfterInvoke {
+			return r.invalid(b, forbidden(actor.ReasonProtocol,
+				fmt.Errorf("entry %q: entries can expire after a write only", entries[i].name)))
+		}
+		names[i] = entries[i].name
+	}
+	if err := r.states.register(missing); err != nil {
+		return r.invalid(b, err)
+	}
+	r.states.registerEntries(entries)
+	r.states.admitAll()
+	return &actor.MissingEntries{Names: names}
 }
 
 // exchange makes one call and decodes the answer.

@@ -25,6 +25,8 @@ type registration struct {
 
 	mu    sync.Mutex
 	specs []stateSpec // replaced, never modified
+	// tables are the lifetimes of their entries, by name.
+	tables map[string]lifetime
 }
 
 // newRegistration returns one that knows the states declared; nil means that
@@ -108,6 +110,7 @@ func checkMutations(mutations []actor.Mutation, specs []stateSpec) error {
 		m := &mutations[i]
 		spec, ok := findSpec(specs, m.Name)
 		switch {
+		case actor.IsEntry(m.Name):
 		case !ok:
 			return forbidden(actor.ReasonProtocol, fmt.Errorf(
 				"state %q is changed but was never declared; the function declares its states, or the module those of protocol 2.x", m.Name))

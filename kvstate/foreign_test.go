@@ -18,6 +18,8 @@ import (
 	"github.com/jetfn/jetfn/kvstate"
 )
 
+func record(id string) actor.StateKey { return actor.StateKey{Address: address(id)} }
+
 func address(id string) actor.Address {
 	return actor.Address{Type: actor.TypeName{Namespace: "ns", Name: "fn"}, ID: id}
 }
@@ -31,7 +33,7 @@ func count(commit uint64) actor.StateRecord {
 
 func write(t *testing.T, s actor.StateStore, id string, r actor.StateRecord, revision uint64) uint64 {
 	t.Helper()
-	result := actortest.Await(t, func(done func(actor.WriteResult)) { s.Write(address(id), r, revision, done) })
+	result := actortest.Await(t, func(done func(actor.WriteResult)) { s.Write(record(id), r, revision, done) })
 	if result.Outcome != actor.Stored {
 		t.Fatalf("Write = %+v", result)
 	}
@@ -92,7 +94,7 @@ func TestForeignWritesAreNeverMerged(t *testing.T) {
 				if err := foreignWrites(t, bucket(t, js), "ns.fn.a")[name](); err != nil {
 					t.Fatal(err)
 				}
-				got, err := s.Load(t.Context(), address("a"))
+				got, err := s.Load(t.Context(), record("a"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -103,7 +105,7 @@ func TestForeignWritesAreNeverMerged(t *testing.T) {
 					t.Errorf("record (-want +got):\n%s", diff)
 				}
 				write(t, s, "a", count(3), got.Revision)
-				got, err = s.Load(t.Context(), address("a"))
+				got, err = s.Load(t.Context(), record("a"))
 				if err != nil || got.Foreign || got.Record == nil || got.Record.Commit != 3 {
 					t.Errorf("Load after writing over it = %+v, %v, want commit 3", got, err)
 				}
@@ -122,7 +124,7 @@ func TestForeignWritesToAKeyThatNeverHadState(t *testing.T) {
 			if err := foreignWrites(t, bucket(t, js), "ns.fn.a")[name](); err != nil {
 				t.Fatal(err)
 			}
-			got, err := s.Load(t.Context(), address("a"))
+			got, err := s.Load(t.Context(), record("a"))
 			if err != nil || got.Record != nil || !got.Foreign || got.Revision == 0 {
 				t.Errorf("Load = %+v, %v, want a foreign revision and no record", got, err)
 			}
@@ -165,11 +167,11 @@ func TestStateThatCanNotBeRestoredIsLost(t *testing.T) {
 			if err := destroy(t, bucket(t, js)); err != nil {
 				t.Fatal(err)
 			}
-			_, err := s.Load(t.Context(), address("a"))
+			_, err := s.Load(t.Context(), record("a"))
 			if !errors.Is(err, actor.ErrStateLost) || !strings.Contains(err.Error(), "ns.fn.a") {
 				t.Errorf("Load = %v, want ErrStateLost that names the key", err)
 			}
-			if got, err := s.Load(t.Context(), address("b")); err != nil || got.Record == nil {
+			if got, err := s.Load(t.Context(), record("b")); err != nil || got.Record == nil {
 				t.Errorf("Load of another key = %+v, %v", got, err)
 			}
 		})
@@ -190,7 +192,7 @@ func TestAnOlderRecordThatIsPutBackIsForeign(t *testing.T) {
 	if _, err := kv.Put(t.Context(), "ns.fn.a", old.Value()); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.Load(t.Context(), address("a"))
+	got, err := s.Load(t.Context(), record("a"))
 	if err != nil || !got.Foreign || got.Record == nil || got.Record.Commit != 2 {
 		t.Errorf("Load = %+v, %v, want commit 2", got.Record, err)
 	}
@@ -222,11 +224,11 @@ func TestRemovalMarkersGoAfterADay(t *testing.T) {
 		removed.State = nil
 		write(t, s, "a", removed, write(t, s, "a", count(1), 0))
 		time.Sleep(23 * time.Hour)
-		if got, err := s.Load(t.Context(), address("a")); err != nil || got.Record == nil || got.Record.Commit != 2 {
+		if got, err := s.Load(t.Context(), record("a")); err != nil || got.Record == nil || got.Record.Commit != 2 {
 			t.Errorf("Load after 23 hours = %+v, %v, want the marker", got, err)
 		}
 		time.Sleep(2 * time.Hour)
-		if got, err := s.Load(t.Context(), address("a")); err != nil || got.Revision != 0 {
+		if got, err := s.Load(t.Context(), record("a")); err != nil || got.Revision != 0 {
 			t.Errorf("Load after 25 hours = %+v, %v, want nothing", got, err)
 		}
 	})
@@ -236,7 +238,7 @@ func TestARecordThatNamesAnotherPartitionIsForeign(t *testing.T) {
 	t.Parallel()
 	store, _ := open(t)
 	write(t, store.Partition(7), "a", count(1), 0) // of an application with one partition
-	got, err := store.Partition(0).Load(t.Context(), address("a"))
+	got, err := store.Partition(0).Load(t.Context(), record("a"))
 	if err != nil || !got.Foreign || got.Record != nil {
 		t.Errorf("Load = %+v, %v, want foreign", got, err)
 	}

@@ -38,7 +38,7 @@ func (s *Store) List(ctx context.Context, t actor.TypeName, after string, limit 
 		if err != nil {
 			continue // a foreign key
 		}
-		loaded, err := s.load(ctx, a)
+		loaded, err := s.load(ctx, actor.StateKey{Address: a})
 		if errors.Is(err, actor.ErrStateLost) {
 			continue
 		}

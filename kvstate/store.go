@@ -86,12 +86,12 @@ type partition struct {
 	number int
 }
 
-func (p *partition) Load(ctx context.Context, a actor.Address) (actor.LoadedState, error) {
-	return p.load(ctx, a)
+func (p *partition) Load(ctx context.Context, k actor.StateKey) (actor.LoadedState, error) {
+	return p.load(ctx, k)
 }
 
-func (p *partition) Write(a actor.Address, r actor.StateRecord, revision uint64, done func(actor.WriteResult)) {
-	key := a.Key()
+func (p *partition) Write(k actor.StateKey, r actor.StateRecord, revision uint64, done func(actor.WriteResult)) {
+	key := k.Key()
 	r.Partition = p.number
 	data, err := Encode(key, r)
 	if err != nil {
@@ -114,41 +114,41 @@ func (p *partition) Write(a actor.Address, r actor.StateRecord, revision uint64,
 // times and types of some 8,000 values in 8 MiB.
 func (p *partition) MaxState() int { return int(p.nc.MaxPayload()) / 16 * 11 }
 
-// load reads the last revision of a's key and, if that is foreign, those
+// load reads the last revision of k's key and, if that is foreign, those
 // below it.
-func (s *Store) load(ctx context.Context, a actor.Address) (actor.LoadedState, error) {
-	key := a.Key()
+func (s *Store) load(ctx context.Context, k actor.StateKey) (actor.LoadedState, error) {
+	key := k.Key()
 	last, err := s.stream.GetLastMsgForSubject(ctx, s.prefix+key)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return actor.LoadedState{}, nil
 	}
 	if err != nil {
-		return actor.LoadedState{}, fmt.Errorf("load state of %s: %w", a, err)
+		return actor.LoadedState{}, fmt.Errorf("load state of %s: %w", k, err)
 	}
-	record, err := s.decode(a, key, last)
+	record, err := s.decode(k, key, last)
 	if err == nil {
 		return actor.LoadedState{Record: &record, Revision: last.Sequence}, nil
 	}
 	if errors.Is(err, ErrNewer) {
-		return actor.LoadedState{}, fmt.Errorf("load state of %s: %w", a, err)
+		return actor.LoadedState{}, fmt.Errorf("load state of %s: %w", k, err)
 	}
 	loaded := actor.LoadedState{Revision: last.Sequence, Foreign: true, Detail: detail(last, err)}
-	found, err := s.restore(ctx, a, key, last.Sequence)
+	found, err := s.restore(ctx, k, key, last.Sequence)
 	if err != nil {
-		return actor.LoadedState{}, fmt.Errorf("load state of %s: %w", a, err)
+		return actor.LoadedState{}, fmt.Errorf("load state of %s: %w", k, err)
 	}
 	loaded.Record = found
 	return loaded, nil
 }
 
 // decode reads a record of ours and checks that we put it there and that it
-// belongs to a's partition.
-func (s *Store) decode(a actor.Address, key string, m *jetstream.RawStreamMsg) (actor.StateRecord, error) {
+// belongs to k's partition.
+func (s *Store) decode(k actor.StateKey, key string, m *jetstream.RawStreamMsg) (actor.StateRecord, error) {
 	record, err := Decode(key, m.Data)
 	if err == nil && m.Header.Get(headerCommit) != strconv.FormatUint(record.Commit, 10) {
 		err = fmt.Errorf("%w: a record of commit %d that was put back", ErrForeign, record.Commit)
 	}
-	if err == nil && s.partitions > 0 && record.Partition != a.Partition(s.partitions) {
+	if err == nil && s.partitions > 0 && record.Partition != k.Address.Partition(s.partitions) {
 		err = fmt.Errorf("%w: it names partition %d", ErrForeign, record.Partition)
 	}
 	return record, err
@@ -165,7 +165,7 @@ func detail(m *jetstream.RawStreamMsg, err error) string {
 
 // restore returns the newest record of ours at or below last. It returns nil
 // if there never was one, and ErrStateLost if that can't be told.
-func (s *Store) restore(ctx context.Context, a actor.Address, key string, last uint64) (*actor.StateRecord, error) {
+func (s *Store) restore(ctx context.Context, k actor.StateKey, key string, last uint64) (*actor.StateRecord, error) {
 	var newest *actor.StateRecord
 	revisions, rolledUp := 0, false
 	for next := uint64(1); next <= last; {
@@ -178,7 +178,7 @@ func (s *Store) restore(ctx context.Context, a actor.Address, key string, last u
 		}
 		revisions++
 		next = m.Sequence + 1
-		record, err := s.decode(a, key, m)
+		record, err := s.decode(k, key, m)
 		switch {
 		case err == nil && (newest == nil || record.Commit >= newest.Commit): // an older one that was put back is foreign
 			newest = &record

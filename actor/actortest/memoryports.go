@@ -145,10 +145,10 @@ type memoryState struct {
 	p int
 }
 
-func (s *memoryState) Load(_ context.Context, a actor.Address) (actor.LoadedState, error) {
+func (s *memoryState) Load(_ context.Context, k actor.StateKey) (actor.LoadedState, error) {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
-	e, ok := s.m.states.latest(a.Key())
+	e, ok := s.m.states.latest(k.Key())
 	if !ok {
 		return actor.LoadedState{}, nil
 	}
@@ -156,14 +156,14 @@ func (s *memoryState) Load(_ context.Context, a actor.Address) (actor.LoadedStat
 	return actor.LoadedState{Record: &r, Revision: e.seq}, nil
 }
 
-func (s *memoryState) Write(a actor.Address, r actor.StateRecord, revision uint64, done func(actor.WriteResult)) {
+func (s *memoryState) Write(k actor.StateKey, r actor.StateRecord, revision uint64, done func(actor.WriteResult)) {
 	r.Partition = s.p
 	s.m.mu.Lock()
 	if mutant.On("state-put") {
-		revision = s.m.states.newest[a.Key()]
+		revision = s.m.states.newest[k.Key()]
 	}
-	result := s.m.states.appendAfter(a.Key(), r, a.Key(), revision)
-	s.m.states.purge(a.Key(), s.m.states.newest[a.Key()])
+	result := s.m.states.appendAfter(k.Key(), r, k.Key(), revision)
+	s.m.states.purge(k.Key(), s.m.states.newest[k.Key()])
 	s.m.mu.Unlock()
 	done(result)
 }

@@ -18,6 +18,7 @@ func TestStateStore(t *testing.T, open func(t *testing.T) actor.StateStore) {
 		"a removal leaves a marker with its commit": removalMarker,
 		"a state of the largest size is stored":     largestState,
 		"addresses that look alike are kept apart":  alikeAddresses,
+		"an entry is a record of its own":           entriesApart,
 		"writes to different keys can be pipelined": pipelinedWrites,
 		"a stale write keeps no other one back":     staleAmongWrites,
 	} {
@@ -46,12 +47,14 @@ func textState(text string) actor.StateValue {
 
 func write(t *testing.T, s actor.StateStore, id string, r actor.StateRecord, revision uint64) actor.WriteResult {
 	t.Helper()
-	return Await(t, func(done func(actor.WriteResult)) { s.Write(address(id), r, revision, done) })
+	return Await(t, func(done func(actor.WriteResult)) { s.Write(record(id), r, revision, done) })
 }
+
+func record(id string) actor.StateKey { return actor.StateKey{Address: address(id)} }
 
 func load(t *testing.T, s actor.StateStore, id string) actor.LoadedState {
 	t.Helper()
-	loaded, err := s.Load(t.Context(), address(id))
+	loaded, err := s.Load(t.Context(), record(id))
 	if err != nil {
 		t.Fatalf("Load(%q) = %v", id, err)
 	}
@@ -123,11 +126,36 @@ func alikeAddresses(t *testing.T, s actor.StateStore) {
 	}
 }
 
+// entriesApart checks that an entry of a table is a record of its own, however
+// much its names look like those of others.
+func entriesApart(t *testing.T, s actor.StateStore) {
+	t.Helper()
+	keys := []actor.StateKey{
+		record("a"),
+		{Address: address("a"), Entry: "t/x"},
+		{Address: address("a"), Entry: "t/x/y"},
+		{Address: address("a"), Entry: "t.x/y"},
+		{Address: address("a.t"), Entry: "x/y"},
+		{Address: address("a"), Entry: "t/ *>ä"},
+	}
+	for i, k := range keys {
+		v := textState(k.String())
+		v.Name = k.Entry
+		wantStored(t, "Write", Await(t, func(done func(actor.WriteResult)) { s.Write(k, stateOf(uint64(i+1), v), 0, done) }))
+	}
+	for i, k := range keys {
+		loaded, err := s.Load(t.Context(), k)
+		if err != nil || loaded.Record == nil || loaded.Record.Commit != uint64(i+1) || loaded.Record.State[0].Name != k.Entry {
+			t.Errorf("Load(%s) = %+v, %v, want commit %d", k, loaded.Record, err, i+1)
+		}
+	}
+}
+
 func pipelinedWrites(t *testing.T, s actor.StateStore) {
 	t.Helper()
 	const n = 200
 	results := AwaitAll(t, n, func(i int, done func(actor.WriteResult)) {
-		s.Write(address(string(rune('a'+i%26))+string(rune('a'+i/26))), stateOf(1, textState("1")), 0, done)
+		s.Write(record(string(rune('a'+i%26))+string(rune('a'+i/26))), stateOf(1, textState("1")), 0, done)
 	})
 	for _, r := range results {
 		wantStored(t, "pipelined Write", r)
@@ -146,7 +174,7 @@ func staleAmongWrites(t *testing.T, s actor.StateStore) {
 			if commit > 1 && i >= removed {
 				r = stateOf(commit)
 			}
-			s.Write(address(id(i)), r, revision(i), done)
+			s.Write(record(id(i)), r, revision(i), done)
 		})
 	}
 	first := all(1, func(int) uint64 { return 0 })

@@ -25,7 +25,8 @@ func (c *checked) Invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, e
 	began := time.Now()
 	c.counters.begin(b.Attempt)
 	effects, err := c.invoke(ctx, b)
-	c.counters.end(ctx, time.Since(began), err != nil)
+	lacks := (*actor.MissingEntries)(nil)
+	c.counters.end(ctx, time.Since(began), err != nil && !errors.As(err, &lacks))
 	return effects, err
 }
 

@@ -148,7 +148,7 @@ func (f *folding) silent(v *actor.InvocationView, envelopes []actor.Envelope) {
 	if len(v.Mutations) == 0 {
 		return
 	}
-	state := f.g.state(v.Target).state
+	state := f.g.state(actor.StateKey{Address: v.Target}).state
 	for i := range v.Mutations {
 		state = state.Without(v.Mutations[i].Name)
 	}
@@ -166,10 +166,9 @@ func (f *folding) deadLetter(envelopes []actor.Envelope) bool {
 // answer takes an invocation's effects.
 func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Envelope) {
 	g := f.g
-	before := g.state(v.Target)
 	want, _ := changes(c.state, c.effects.Mutations, v.Time)
 	expired := max(len(v.Mutations)-len(want), 0)
-	shown := before.state
+	shown := g.shown(v.Target, c.entries)
 	for i := range v.Mutations[:expired] {
 		name := v.Mutations[i].Name
 		if old, _ := shown.Get(name); !v.Mutations[i].Delete || old.ExpiresAt == 0 || old.ExpiresAt > v.Time {
@@ -194,18 +193,52 @@ func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Env
 	}
 	c.done = true
 	_, after := changes(shown, c.effects.Mutations, v.Time)
-	if last := len(g.states[v.Target]) - 1; last >= 0 && g.states[v.Target][last].commit == f.rec.Commit {
-		now := &g.states[v.Target][last]
-		now.earlier, now.state = append(now.earlier, now.state), after
-	} else {
-		g.states[v.Target] = append(g.states[v.Target], version{commit: f.rec.Commit, state: after})
-	}
+	f.changed(v, after)
 	for _, s := range c.effects.Sends {
 		f.sent = append(f.sent, actor.Envelope{Target: s.Target, Caller: cmp.Or(c.caller, v.Target), Value: s.Value})
 	}
 	f.out = append(f.out, c.effects.Egress...)
 	for i := range c.effects.Delayed {
 		f.delay(v, &c.effects.Delayed[i])
+	}
+}
+
+// shown is what a call that has asked for entries has to see.
+func (g *ghost) shown(a actor.Address, entries []string) actor.State {
+	s := g.state(actor.StateKey{Address: a}).state
+	for _, name := range entries {
+		for _, v := range g.state(actor.StateKey{Address: a, Entry: name}).state {
+			s = s.With(v)
+		}
+	}
+	return s
+}
+
+// changed notes what the records hold that an invocation has changed.
+func (f *folding) changed(v *actor.InvocationView, after actor.State) {
+	parts := map[actor.StateKey]actor.State{{Address: v.Target}: nil}
+	for i := range v.Mutations {
+		if name := v.Mutations[i].Name; actor.IsEntry(name) {
+			parts[actor.StateKey{Address: v.Target, Entry: name}] = nil
+		}
+	}
+	for _, value := range after {
+		k := actor.StateKey{Address: v.Target}
+		if actor.IsEntry(value.Name) {
+			k.Entry = value.Name
+		}
+		if part, touched := parts[k]; touched {
+			parts[k] = part.With(value)
+		}
+	}
+	for k, part := range parts {
+		list := f.g.states[k]
+		if last := len(list) - 1; last >= 0 && list[last].commit == f.rec.Commit {
+			now := &list[last]
+			now.earlier, now.state = append(now.earlier, now.state), part
+		} else {
+			f.g.states[k] = append(list, version{commit: f.rec.Commit, state: part})
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ type ghost struct {
 	begun   uint64 // the checkpoint being written begins here
 
 	sources map[actor.Source]*inputs
-	states  map[actor.Address][]version
+	states  map[actor.StateKey][]version
 	next    map[int]uint64         // numbers of sends, by target partition
 	sends   map[sendKey]sentRecord // durable ones
 	replies map[string]int         // how often each of the durable ones left
@@ -47,8 +47,8 @@ type ghost struct {
 	newest  [2]map[actor.Address]int // place of the newest stored message, by source
 }
 
-// version is an address's state as of a commit, and after the commit's earlier
-// invocations of that address.
+// version is what a record holds as of a commit, and after the commit's earlier
+// invocations of its address.
 type version struct {
 	commit  uint64
 	state   actor.State
@@ -69,7 +69,7 @@ type tokenKey struct{ id, token string }
 
 func newGhost(w *World, part int) *ghost {
 	g := &ghost{
-		w: w, part: part, sources: map[actor.Source]*inputs{}, states: map[actor.Address][]version{}, next: map[int]uint64{},
+		w: w, part: part, sources: map[actor.Source]*inputs{}, states: map[actor.StateKey][]version{}, next: map[int]uint64{},
 		sends: map[sendKey]sentRecord{}, replies: map[string]int{}, timers: map[actor.TimerID]actor.Timer{}, gone: map[actor.TimerID]bool{}, tokens: map[tokenKey]actor.TimerID{},
 	}
 	for i := range 2 {
@@ -201,7 +201,7 @@ func (g *ghost) sinkStored(index int, m *actor.SinkMessage) {
 }
 
 // stateWritten judges a record on its way to the state store (J5, K4).
-func (g *ghost) stateWritten(a actor.Address, r *actor.StateRecord) {
+func (g *ghost) stateWritten(a actor.StateKey, r *actor.StateRecord) {
 	for _, v := range slices.Backward(g.states[a]) {
 		if v.commit == r.Commit {
 			if !sameState(v.state, r.State) {
@@ -216,7 +216,7 @@ func (g *ghost) stateWritten(a actor.Address, r *actor.StateRecord) {
 // answered judges an answer to a query at now: the state as of its commit
 // (O3), less what has expired (K8).
 func (g *ghost) answered(a actor.Address, v *actor.StateView, now int64) {
-	for _, old := range slices.Backward(g.states[a]) {
+	for _, old := range slices.Backward(g.states[actor.StateKey{Address: a}]) {
 		same := func(s actor.State) bool { return sameState(unexpired(s, now), v.State) }
 		if old.commit == v.Commit && (same(old.state) || slices.ContainsFunc(old.earlier, same)) {
 			return
@@ -246,9 +246,9 @@ func stateText(s actor.State) string {
 	return "{" + strings.TrimSpace(b.String()) + "}"
 }
 
-// state is the newest version of a.
-func (g *ghost) state(a actor.Address) version {
-	if list := g.states[a]; len(list) > 0 {
+// state is the newest version of k.
+func (g *ghost) state(k actor.StateKey) version {
+	if list := g.states[k]; len(list) > 0 {
 		return list[len(list)-1]
 	}
 	return version{}

@@ -23,6 +23,8 @@ func mutants() map[string]string {
 		"delivered-is-next":       "S4: a checkpoint takes every send for delivered",
 		"edit-during-call":        "an operator's edit waits for the call under way",
 		"effects-before-durable":  "J5: sends leave before their commit is durable",
+		"entries-blind-lost":      "K4: what an entry is set to without being read is forgotten when it is loaded",
+		"entries-not-awaited":     "K4: a call gets entries that aren't loaded",
 		"epoch-kept":              "J2: a new owner takes the last epoch",
 		"expired-kept":            "K8: expired values are shown and kept",
 		"fired-not-recorded":      "T2: a timer's firing is not in the journal",

@@ -87,7 +87,7 @@ func (w *World) edit(it *Item) {
 	}
 	w.edits++
 	id := "e" + strconv.Itoa(w.edits)
-	revision := g.state(a).commit
+	revision := g.state(actor.StateKey{Address: a}).commit
 	decide := func(v actor.StateView, now int64) (actor.Edited, error) {
 		if it.Count == 1 && v.Commit != revision {
 			w.log(o, "edit", "%s of %s: commit %d is not %d", id, a, v.Commit, revision)

@@ -48,6 +48,7 @@ const (
 	TornPipeline  Fault = "torn-pipeline"  // a crash between two publishes of one commit
 	PassedWindow  Fault = "passed-window"  // a deduplication window is over
 	Split         Fault = "split"          // a batch fails and is split
+	Entries       Fault = "entries"        // a call asks for entries of tables
 	EditState     Fault = "edit"           // an operator changes a state
 	Pause         Fault = "pause"          // an operator pauses function types
 	Batch         Fault = "batch"          // writes go together, all or none
@@ -61,7 +62,7 @@ func Faults() []Fault {
 	return []Fault{
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
-		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Batch, BatchRefused, ReplayMoved, EditState, Pause,
+		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, ReplayMoved, EditState, Pause,
 		Removed,
 	}
 }

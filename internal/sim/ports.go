@@ -279,7 +279,7 @@ type state struct {
 }
 
 // Load is part of actor.StateStore.
-func (s *state) Load(ctx context.Context, a actor.Address) (actor.LoadedState, error) {
+func (s *state) Load(ctx context.Context, a actor.StateKey) (actor.LoadedState, error) {
 	s.o.at("load")
 	if err := s.o.readFails(); err != nil {
 		return actor.LoadedState{}, err
@@ -298,7 +298,7 @@ func (s *state) Load(ctx context.Context, a actor.Address) (actor.LoadedState, e
 }
 
 // Write is part of actor.StateStore.
-func (s *state) Write(a actor.Address, r actor.StateRecord, revision uint64, done func(actor.WriteResult)) {
+func (s *state) Write(a actor.StateKey, r actor.StateRecord, revision uint64, done func(actor.WriteResult)) {
 	o, w := s.o, s.o.w
 	if !o.reached("state-write") {
 		return

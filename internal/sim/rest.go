@@ -77,7 +77,7 @@ func (g *ghost) checkSinks() {
 // checkStates compares the store with the fold; it returns the transfers' sum.
 func (g *ghost) checkStates() (balance int) {
 	store := g.w.memory.Ports(g.part).State
-	for _, a := range sortedKeys(g.states, func(a, b actor.Address) int { return strings.Compare(a.String(), b.String()) }) {
+	for _, a := range sortedKeys(g.states, func(a, b actor.StateKey) int { return strings.Compare(a.String(), b.String()) }) {
 		want := g.state(a)
 		l, err := store.Load(g.w.ctx, a)
 		got := actor.StateRecord{}

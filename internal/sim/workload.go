@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ const (
 func allOps() []string {
 	return []string{
 		"count", "transfer", "transfer", "chain", "chain", "self", "fan", "delay", "delay", "set", "set", "cancel", "cancel",
-		"put", "clear", "poison", "big", "silent", "dice", "race", "emit", "badtarget", "lease", "lease", "renew",
+		"put", "clear", "entry", "entry", "blind", "drop", "poison", "big", "silent", "dice", "race", "emit", "badtarget", "lease", "lease", "renew",
 	}
 }
 
@@ -86,7 +87,8 @@ type call struct {
 	target  actor.Address
 	inputs  []actor.Envelope
 	state   actor.State
-	from    int64 // when it was made, by its owner's time
+	entries []string // that it has asked for
+	from    int64    // when it was made, by its owner's time
 	effects *actor.Effects
 	silent  bool
 	caller  actor.Address // of its sends; zero: target
@@ -133,8 +135,12 @@ func (f *functions) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, e
 		return nil, &actor.InvokeError{Reason: actor.ReasonTimeout, Err: errors.New("time-out")}
 	case callRuns:
 	}
+	if missing := entriesMissing(b); len(missing) > 0 {
+		f.w.hit(Entries)
+		return nil, &actor.MissingEntries{Names: missing}
+	}
 	id := strconv.Itoa(len(f.calls) + 1)
-	c := &call{id: id, target: b.Target, inputs: b.Envelopes, state: b.State, from: f.from}
+	c := &call{id: id, target: b.Target, inputs: b.Envelopes, state: b.State, entries: b.Entries, from: f.from}
 	run := &invocation{f: f, c: c, rnd: f.w.rnd, e: &actor.Effects{}, state: b.State}
 	silent := true
 	for i := range b.Envelopes {
@@ -165,6 +171,20 @@ func (f *functions) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, e
 		inputNames(b.Envelopes), len(run.e.Sends), len(run.e.Delayed), len(run.e.Egress), len(run.e.Mutations))
 	return run.e, nil
 }
+
+// entriesMissing are the entries that the messages' operations read and the
+// batch doesn't have.
+func entriesMissing(b *actor.Batch) (names []string) {
+	for i := range b.Envelopes {
+		if o := readOp(b.Envelopes[i].Value); o.Do == "entry" && !slices.Contains(b.Entries, o.entry()) {
+			names = append(names, o.entry())
+		}
+	}
+	return names
+}
+
+// entry is the entry that an operation is about.
+func (o *op) entry() string { return "t/" + strconv.Itoa(o.N%4) }
 
 func inputNames(list []actor.Envelope) string {
 	names := make([]string, len(list))
@@ -275,6 +295,16 @@ func (v *invocation) apply(o op) {
 		if more {
 			v.delay(40*o.N, v.c.target, v.message(o, "renew", o.N), "")
 		}
+	case "entry": // reads it
+		v.set(o.entry(), v.get(o.entry())+1)
+		v.emit(o.entry() + " " + strconv.Itoa(v.get(o.entry())))
+		if o.N > 7 {
+			v.e.Mutations[len(v.e.Mutations)-1].ExpireAfter = time.Duration(1+o.N*o.N) * time.Millisecond
+		}
+	case "blind":
+		v.set(o.entry(), 100*o.N)
+	case "drop":
+		v.clear(o.entry())
 	case "clear":
 		v.clear("x")
 		v.clear("n")

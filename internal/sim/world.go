@@ -39,7 +39,7 @@ type World struct {
 	healed    bool
 	full      map[string]int64 // ports that refuse until a time
 	busy      []bool           // an append is on its way, by partition
-	kvCommit  map[actor.Address]uint64
+	kvCommit  map[actor.StateKey]uint64
 	logger    zerolog.Logger
 	paused    []actor.TypeName // by the operator
 	pauses    int
@@ -67,7 +67,7 @@ type Result struct {
 func Run(ctx context.Context, plan *Plan, mask *Mask, timeline bool) *Result {
 	w := &World{
 		ctx: ctx, plan: plan, mask: mask, rnd: rand.New(rand.NewPCG(plan.Seed, 0x73696d)), memory: actortest.NewMemory(),
-		full: map[string]int64{}, kvCommit: map[actor.Address]uint64{}, logger: zerolog.Nop(), hits: map[Fault]int{},
+		full: map[string]int64{}, kvCommit: map[actor.StateKey]uint64{}, logger: zerolog.Nop(), hits: map[Fault]int{},
 	}
 	if timeline {
 		w.timeline = &[]Line{}
