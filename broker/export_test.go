@@ -52,3 +52,9 @@ func DecodePack(data []byte) ([]PackedMessage, error) {
 
 // LimitIndex bounds the dead letters whose sequences app keeps in memory.
 func LimitIndex(app *App, n int) { app.letterAt.max = n }
+
+// Semver exposes how a version is told to the service framework.
+func Semver(version string) string { return semver(version) }
+
+// OneLine exposes how an error is written into a header.
+func OneLine(s string) string { return oneLine(s) }

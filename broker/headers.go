@@ -17,6 +17,7 @@ const (
 	HeaderSource      = "Jetfn-Source"
 	HeaderKey         = "Jetfn-Key"
 	HeaderTopic       = "Jetfn-Topic"
+	HeaderCallID      = "Jetfn-Call-Id"
 	HeaderTraceParent = "traceparent"
 	HeaderTraceState  = "tracestate"
 

@@ -18,6 +18,8 @@ type stored struct {
 	data    []byte
 	seq     uint64
 	time    time.Time
+	own     bool   // a worker wrote it
+	caller  string // as a key; of own messages only
 }
 
 // said is what an outside message says about itself in its headers.
@@ -103,7 +105,7 @@ func (a *App) decodePack(m *stored, s mailboxSubject, d *actor.Delivery) error {
 	for i := range messages {
 		p := &messages[i]
 		d.Dedup = d.Dedup || p.said.msgID != ""
-		one := &stored{subject: a.names.fnOf(p.key), said: p.said, data: p.data, seq: m.seq, time: m.time}
+		one := &stored{subject: a.names.fnOf(p.key), said: p.said, data: p.data, seq: m.seq, time: m.time, own: p.own, caller: p.caller}
 		if strings.Count(p.key, ".") != 2 {
 			d.Inputs[i] = a.noAddress(one)
 			continue
@@ -133,7 +135,20 @@ func (a *App) decodeOutside(m *stored, s mailboxSubject) actor.Input {
 	if p := target.Partition(a.creation.Partitions); p != s.partition {
 		return badAddress(m, target, fmt.Sprintf("%s belongs to partition %d, but the message is in partition %d; publish to %s", target, p, s.partition, a.names.fn(target)))
 	}
-	return input(m, target, "")
+	if target.Type.Namespace == actor.OwnNamespace && !m.own {
+		return badAddress(m, target, notForOutsiders(target))
+	}
+	in := input(m, target, "")
+	if m.own && m.caller != "" {
+		if in.Envelope.Caller, err = actor.ParseKey(m.caller); err != nil {
+			return a.forged(m, fmt.Errorf("its caller: %w", err))
+		}
+	}
+	return in
+}
+
+func notForOutsiders(target actor.Address) string {
+	return fmt.Sprintf("functions of the namespace %s are jetfn's own, and %s takes no messages from outside; send to a function of a module", actor.OwnNamespace, target.Type)
 }
 
 // decodeIngress makes one input per target of the ingress.
@@ -166,7 +181,10 @@ func (a *App) decodeIngress(m *stored, targets Targets, d *actor.Delivery) int {
 	}
 	d.Inputs = make([]actor.Input, len(types))
 	for i, t := range types {
-		d.Inputs[i] = input(m, actor.Address{Type: t, ID: parts[2]}, valueType)
+		target := actor.Address{Type: t, ID: parts[2]}
+		if d.Inputs[i] = input(m, target, valueType); t.Namespace == actor.OwnNamespace {
+			d.Inputs[i] = badAddress(m, target, notForOutsiders(target))
+		}
 	}
 	return p
 }

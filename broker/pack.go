@@ -28,6 +28,8 @@ const (
 	packedFieldMsgID       protowire.Number = 6
 	packedFieldData        protowire.Number = 7
 	packedFieldDelay       protowire.Number = 8
+	packedFieldOwn         protowire.Number = 9  // not zero: a worker's own message
+	packedFieldCaller      protowire.Number = 10 // of a worker's own message, as a key
 )
 
 // packed is an outside message as a pack holds it.
@@ -35,6 +37,11 @@ type packed struct {
 	key  string
 	said said
 	data []byte
+	// own marks a message of a worker itself, which outsiders can't write: only
+	// packs hold such messages, and outsiders may not publish them. It may go
+	// to jetfn's own functions, and has a caller: a key, or nothing.
+	own    bool
+	caller string
 }
 
 // packOverhead is what a field takes at most besides its content.
@@ -43,7 +50,7 @@ const packOverhead = 6
 // size is what the message takes in a pack at most, in bytes.
 func (p *packed) size() int {
 	s := &p.said
-	return len(p.key) + len(s.valueType) + len(s.contentType) + len(s.trace.Parent) + len(s.trace.State) + len(s.msgID) + len(s.delay) + len(p.data) + 9*packOverhead
+	return len(p.key) + len(s.valueType) + len(s.contentType) + len(s.trace.Parent) + len(s.trace.State) + len(s.msgID) + len(s.delay) + len(p.caller) + len(p.data) + 11*packOverhead
 }
 
 // appendPackStart begins a pack; messages follow.
@@ -52,6 +59,10 @@ func appendPackStart(b []byte) []byte { return appendUint(b, packFieldVersion, p
 func (p *packed) append(b []byte) []byte {
 	s := &p.said
 	inner := textSize(p.key) + textSize(s.valueType) + textSize(s.contentType) + textSize(s.trace.Parent) + textSize(s.trace.State) + textSize(s.msgID) + textSize(s.delay)
+	inner += textSize(p.caller)
+	if p.own {
+		inner += 2
+	}
 	if len(p.data) > 0 {
 		inner += 1 + protowire.SizeBytes(len(p.data))
 	}
@@ -66,7 +77,11 @@ func (p *packed) append(b []byte) []byte {
 	if len(p.data) > 0 {
 		b = appendBytes(b, packedFieldData, p.data)
 	}
-	return appendText(b, packedFieldDelay, s.delay)
+	b = appendText(b, packedFieldDelay, s.delay)
+	if p.own {
+		b = appendUint(b, packedFieldOwn, 1)
+	}
+	return appendText(b, packedFieldCaller, p.caller)
 }
 
 // textSize is what appendText takes, for field numbers below 16.
@@ -132,6 +147,10 @@ func decodePacked(data []byte) (packed, error) {
 			p.data = f.bytes
 		case packedFieldDelay:
 			p.said.delay = string(f.bytes)
+		case packedFieldOwn:
+			p.own = f.uint != 0
+		case packedFieldCaller:
+			p.caller = string(f.bytes)
 		default: // a field of a later version that earlier ones may skip
 		}
 		return nil

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -29,6 +30,27 @@ type SendRequest struct {
 	MsgID  string // deduplicates for 2 minutes; empty: it does not
 	// Delay is how long after it was stored the message reaches its target.
 	Delay time.Duration
+	// Own marks a message of the worker itself: it may go to jetfn's own
+	// functions, and its target sees Caller, if that isn't zero, as its caller.
+	Own    bool
+	Caller actor.Address
+}
+
+// check returns why a message can't be sent, whatever its size.
+func (r *SendRequest) check() error {
+	switch err := r.Target.Check(); {
+	case err != nil:
+		return err
+	case r.Own:
+	case r.Target.Type.Namespace == actor.OwnNamespace:
+		return fmt.Errorf("%w: %s", actor.ErrBadAddress, notForOutsiders(r.Target))
+	case !r.Caller.IsZero():
+		return fmt.Errorf("%w: a message from outside has no caller", actor.ErrBadAddress)
+	}
+	if r.Value.Type == "" || headerText(r.Value.Type) != r.Value.Type {
+		return fmt.Errorf("to %s: value type %q can't be sent; use <namespace>/<name>", r.Target, r.Value.Type)
+	}
+	return nil
 }
 
 // Receipt says where a message is stored.
@@ -42,11 +64,8 @@ type Receipt struct {
 // Send stores a message in its target's mailbox. Its error wraps ErrUnknown
 // if the message may be stored nevertheless, else it is surely not stored.
 func (a *App) Send(ctx context.Context, r SendRequest) (Receipt, error) {
-	if err := r.Target.Check(); err != nil {
+	if err := r.check(); err != nil {
 		return Receipt{}, fmt.Errorf("send: %w", err)
-	}
-	if r.Value.Type == "" || headerText(r.Value.Type) != r.Value.Type {
-		return Receipt{}, fmt.Errorf("send to %s: value type %q can't be sent; use <namespace>/<name>", r.Target, r.Value.Type)
 	}
 	m := &nats.Msg{Subject: a.names.fn(r.Target), Data: r.Value.Data, Header: nats.Header{HeaderType: {r.Value.Type}}}
 	if r.Delay > 0 {
@@ -57,7 +76,17 @@ func (a *App) Send(ctx context.Context, r SendRequest) (Receipt, error) {
 	if limit := int(a.nc.MaxPayload()); len(m.Data)+headerSize(m.Header) > limit {
 		return Receipt{}, fmt.Errorf("send to %s: %w: %d bytes with headers, the server takes %d", r.Target, ErrTooLarge, len(m.Data)+headerSize(m.Header), limit)
 	}
-	got, err := a.store(ctx, r.Target, m)
+	p := packed{key: r.Target.Key(), said: saidIn(m.Header), data: m.Data, own: r.Own}
+	if !r.Caller.IsZero() {
+		p.caller = r.Caller.Key()
+	}
+	if r.Own {
+		if size := p.size() + packOverhead + headerRoom; size > int(a.nc.MaxPayload()) {
+			return Receipt{}, fmt.Errorf("send to %s: %w: %d bytes, the server takes %d", r.Target, ErrTooLarge, size, a.nc.MaxPayload())
+		}
+		m = a.packOf(r.Target, &p)
+	}
+	got, err := a.store(ctx, r.Target, &p, m)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("send to %s: %w", r.Target, err)
 	}
@@ -67,12 +96,22 @@ func (a *App) Send(ctx context.Context, r SendRequest) (Receipt, error) {
 	}, nil
 }
 
-// store stores m through the gate, or directly if there is to be none.
-func (a *App) store(ctx context.Context, target actor.Address, m *nats.Msg) (answer, error) {
+// packOf is the message that p is stored as without a gate: a worker's own
+// ones go below a subject where outsiders may not publish.
+func (a *App) packOf(target actor.Address, p *packed) *nats.Msg {
+	return &nats.Msg{
+		Subject: a.names.pack(target.Partition(a.creation.Partitions)),
+		Header:  nats.Header{headerMsgID: {rand.Text()}},
+		Data:    p.append(appendPackStart(nil)),
+	}
+}
+
+// store stores p through the gate or, if there is to be none, as m.
+func (a *App) store(ctx context.Context, target actor.Address, p *packed, m *nats.Msg) (answer, error) {
 	var got answer
 	if a.cfg.Gate {
 		answers := make(chan answer, 1)
-		if err := a.offer(target, m, func(got answer) { answers <- got }); err != nil {
+		if err := a.offer(target, p, func(got answer) { answers <- got }); err != nil {
 			return answer{}, err
 		}
 		select {
@@ -100,16 +139,13 @@ func (a *App) store(ctx context.Context, target actor.Address, m *nats.Msg) (ans
 	}
 }
 
-// offer hands m to the gate, which calls done.
-func (a *App) offer(target actor.Address, m *nats.Msg, done func(answer)) error {
+// offer hands p to the gate, which calls done.
+func (a *App) offer(target actor.Address, p *packed, done func(answer)) error {
 	g := a.gate.Load()
 	if g == nil {
 		return ErrClosed
 	}
-	o := &outside{
-		packed:    packed{key: target.Key(), said: saidIn(m.Header), data: m.Data},
-		partition: target.Partition(a.creation.Partitions), done: done,
-	}
+	o := &outside{packed: *p, partition: target.Partition(a.creation.Partitions), done: done}
 	if now, ok := g.take(o); ok {
 		done(now)
 	}

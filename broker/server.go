@@ -22,6 +22,7 @@ const (
 	startLimit        = 30 * time.Second
 	insideUser        = "jetfn"
 	outsideUser       = "client"
+	callsUser         = "jetfn-calls"
 )
 
 // ServerConfig describes an embedded server. Zero fields mean the defaults.
@@ -48,6 +49,7 @@ type ServerConfig struct {
 type Server struct {
 	srv      *server.Server
 	password string
+	outside  string // of callsUser
 	log      zerolog.Logger
 	failed   chan error
 }
@@ -67,9 +69,9 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 			return nil, err
 		}
 	}
-	s := &Server{password: rand.Text(), log: cfg.Log, failed: make(chan error, 1)}
+	s := &Server{password: rand.Text(), outside: rand.Text(), log: cfg.Log, failed: make(chan error, 1)}
 	log := &serverLog{log: cfg.Log, failed: s.failed}
-	srv, err := server.NewServer(cfg.options(s.password))
+	srv, err := server.NewServer(cfg.options(s.password, s.outside))
 	if err != nil {
 		return nil, fmt.Errorf("start NATS server with its data in %s: %w", cfg.StoreDir, err)
 	}
@@ -114,7 +116,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 
 func (c ServerConfig) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
-func (c ServerConfig) options(password string) *server.Options {
+func (c ServerConfig) options(password, outsidePassword string) *server.Options {
 	opts := &server.Options{
 		ServerName:             "jetfn-" + c.App,
 		Host:                   c.Host,
@@ -130,6 +132,7 @@ func (c ServerConfig) options(password string) *server.Options {
 		Users:                  []*server.User{{Username: insideUser, Password: password}},
 	}
 	outside := &server.Permissions{Publish: &server.SubjectPermission{Deny: names{c.App}.internals()}}
+	opts.Users = append(opts.Users, &server.User{Username: callsUser, Password: outsidePassword, Permissions: outside})
 	for _, u := range c.Users {
 		opts.Users = append(opts.Users, &server.User{Username: u.Name, Password: u.Password, Permissions: outside})
 	}
@@ -166,7 +169,17 @@ func checkAddress(host string, port int) error {
 
 // Connect returns a connection inside the process that may do everything.
 func (s *Server) Connect(name string) (*nats.Conn, error) {
-	opts := append(connOptions(name, s.log), nats.InProcessServer(s.srv), nats.UserInfo(insideUser, s.password))
+	return s.connect(name, insideUser, s.password)
+}
+
+// ConnectOutside returns a connection inside the process that has no more
+// rights than clients have.
+func (s *Server) ConnectOutside(name string) (*nats.Conn, error) {
+	return s.connect(name, callsUser, s.outside)
+}
+
+func (s *Server) connect(name, user, password string) (*nats.Conn, error) {
+	opts := append(connOptions(name, s.log), nats.InProcessServer(s.srv), nats.UserInfo(user, password))
 	nc, err := nats.Connect("", opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the embedded NATS server: %w", err)

@@ -47,6 +47,22 @@ func (n names) internals() []string {
 // probe is an internal subject to which no stream listens.
 func (n names) probe() string { return n.app + ".mark.probe" }
 
+// call is where core requests for functions come in.
+func (n names) callAll() string  { return n.app + ".call.>" }
+func (n names) callForm() string { return n.app + ".call.<namespace>.<type>.<id>" }
+func (n names) call(a actor.Address) string {
+	return n.app + ".call." + a.Key()
+}
+
+// callKey is what follows "<app>.call." in a subject.
+func (n names) callKey(subject string) (string, bool) {
+	return strings.CutPrefix(subject, n.app+".call.")
+}
+
+// reply is where a gateway hears the replies to its callers. No stream listens
+// there, and outsiders may not publish there.
+func (n names) reply(gateway string) string { return n.app + ".mark.reply." + gateway }
+
 // Mailbox: outside messages come in as fn.<ns>.<type>.<id>, which the stream
 // stores as mbox.<p>.ext.<ns>.<type>.<id>; those of other forms stay as they
 // are. A gate binds fn in the stream's place, and stores what it gathers as

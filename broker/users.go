@@ -21,7 +21,7 @@ type User struct {
 // Errors name the line and never quote it.
 func ParseUsers(text string) ([]User, error) {
 	var users []User
-	known := map[string]bool{insideUser: true}
+	known := map[string]bool{insideUser: true, callsUser: true}
 	bcrypt := regexp.MustCompile(`^\$2[abxy]\$\d\d\$.{53}$`)
 	line := 0
 	for entry := range strings.Lines(text) {

@@ -16,6 +16,7 @@ type APIConfig struct {
 	App       string // the application's name, shown at /
 	Version   string // shown at /
 	Sender    Sender
+	Caller    Caller
 	States    States
 	Functions Functions
 	Readiness Readiness
@@ -100,6 +101,8 @@ func (a *api) serveFunctions(w http.ResponseWriter, _ *http.Request) {
 func (a *api) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	writeText(w, fmt.Sprintf(`jetfn %s, application %s
 
+POST /v1/call/{namespace}/{type}/{id}    call a function and wait for its answer
+GET  /v1/calls/{id}                      the answer to a call in the background
 POST /v1/send/{namespace}/{type}/{id}    send a message; the body is its value
 GET  /v1/state/{namespace}/{type}/{id}   what an address remembers
 GET  /v1/state/{namespace}/{type}        addresses with state, ?after= and ?limit=

@@ -28,6 +28,9 @@ type fakeApp struct {
 	send    func(context.Context, gateway.Message) (gateway.Receipt, error)
 	state   func(context.Context, actor.Address) (actor.StateView, error)
 	states  func(context.Context, actor.TypeName, string, int) ([]gateway.StateItem, string, error)
+	call    func(context.Context, *gateway.CallRequest) (gateway.CallReply, error)
+	result  func(context.Context, string) (gateway.CallReply, error)
+	once    func(key string) (gateway.Receipt, error)
 	known   func(actor.TypeName) bool
 	reasons []string
 	list    []gateway.FunctionInfo
@@ -38,6 +41,18 @@ func (f *fakeApp) Send(ctx context.Context, m gateway.Message) (gateway.Receipt,
 		return gateway.Receipt{ID: "m1", Partition: 3, Seq: 7}, nil
 	}
 	return f.send(ctx, m)
+}
+
+func (f *fakeApp) Call(ctx context.Context, r *gateway.CallRequest) (gateway.CallReply, error) {
+	return f.call(ctx, r)
+}
+
+func (f *fakeApp) Result(ctx context.Context, id string) (gateway.CallReply, error) {
+	return f.result(ctx, id)
+}
+
+func (f *fakeApp) SendOnce(_ context.Context, _ gateway.Message, key string) (gateway.Receipt, error) {
+	return f.once(key)
 }
 
 func (f *fakeApp) State(ctx context.Context, a actor.Address) (actor.StateView, error) {
@@ -55,7 +70,7 @@ func (f *fakeApp) List() []gateway.FunctionInfo { return f.list }
 func (f *fakeApp) Reasons() []string { return f.reasons }
 
 func (f *fakeApp) handler() http.Handler {
-	return gateway.NewAPI(gateway.APIConfig{App: "shop", Version: "v1", Sender: f, States: f, Functions: f, Readiness: f})
+	return gateway.NewAPI(gateway.APIConfig{App: "shop", Version: "v1", Sender: f, Caller: f, States: f, Functions: f, Readiness: f})
 }
 
 // request is one for the host localhost:8080. The target is taken as it is.
@@ -285,7 +300,8 @@ func TestSendRefusesBeforeItStores(t *testing.T) {
 		"a negative delay":     {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=-1s", "x"), 400, "bad-request"},
 		"a delay for ever":     {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=900000h", "x"), 400, "bad-request"},
 		"two delays":           {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=1s", "x", "Jetfn-Delay", "2s"), 400, "bad-request"},
-		"a key":                {request(http.MethodPost, "/v1/send/example/greeter/Bob", "x", "Idempotency-Key", "k"), 501, "unsupported"},
+		"a long key":           {request(http.MethodPost, "/v1/send/example/greeter/Bob", "x", "Idempotency-Key", strings.Repeat("k", 256)), 400, "bad-request"},
+		"jetfn's own":          {request(http.MethodPost, "/v1/send/jetfn/caller/x", "x"), 400, "bad-address"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -21,6 +21,14 @@ var (
 	// ErrTooLarge means that nothing was stored, since the message is larger
 	// than what can be.
 	ErrTooLarge = errors.New("too large")
+	// ErrPaused means that nothing was done, since the function is paused.
+	ErrPaused = errors.New("paused")
+	// ErrTimeout means that no answer came in time to a message that may be
+	// stored.
+	ErrTimeout = errors.New("no answer in time")
+	// ErrKeyMismatch means that nothing was done, since the idempotency key was
+	// used for another value.
+	ErrKeyMismatch = errors.New("idempotency key mismatch")
 	// ErrNotFound means that there is nothing at that address.
 	ErrNotFound = errors.New("not found")
 )
@@ -39,6 +47,46 @@ type Message struct {
 	Value  actor.Value
 	Trace  actor.Trace
 	Delay  time.Duration // from when it is stored until it reaches its target
+}
+
+// Caller calls functions.
+type Caller interface {
+	// Call sends r to a function and waits for the answer as long as ctx, which
+	// has a deadline, allows. The CallID is set after an error too, if there is
+	// one. Unless the error is one of those that say that nothing was done, the
+	// call may go on.
+	Call(ctx context.Context, r *CallRequest) (CallReply, error)
+	// Result returns what became of a call with a key or in the background, or
+	// ErrNotFound.
+	Result(ctx context.Context, callID string) (CallReply, error)
+	// SendOnce is Sender's Send, done once for a key and target within a day:
+	// later ones get the first one's receipt.
+	SendOnce(ctx context.Context, m Message, key string) (Receipt, error)
+}
+
+// CallRequest is a call of a function.
+type CallRequest struct {
+	Target actor.Address
+	Value  actor.Value
+	Trace  actor.Trace
+	Key    string // Idempotency-Key; empty: none
+	Async  bool   // don't wait for the answer
+}
+
+// CallReply is the answer to a call.
+type CallReply struct {
+	CallID  string
+	Pending bool         // there is no answer yet
+	Value   actor.Value  // an empty Type: none
+	Failure *CallFailure // the function failed for good; nil: it didn't
+}
+
+// CallFailure is why a function gave no answer.
+type CallFailure struct {
+	DeadLetterID string
+	Reason       string
+	Error        string
+	Attempts     int
 }
 
 // Receipt says where a message is stored.

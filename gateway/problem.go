@@ -21,6 +21,9 @@ type Problem struct {
 	Detail  string `json:"detail"`
 	Address string `json:"address,omitempty"`
 	TraceID string `json:"traceId"`
+	// DeadLetterID and Attempts are those of the message that was given up.
+	DeadLetterID string `json:"dlqId,omitempty"`
+	Attempts     int    `json:"attempts,omitempty"`
 	// Accepted is false when the request surely had no effect.
 	Accepted bool `json:"accepted"`
 
@@ -51,6 +54,9 @@ const (
 	timeout         slug = "timeout"
 	alreadyReplayed slug = "already-replayed"
 	revisionDiffers slug = "revision-conflict"
+	keyMismatch     slug = "idempotency-mismatch"
+	functionFailed  slug = "function-failed"
+	paused          slug = "paused"
 )
 
 // statusAndTitle is what all problems of a kind share.
@@ -80,6 +86,12 @@ func (s slug) statusAndTitle() (int, string) {
 		return http.StatusTooManyRequests, "There is no room now"
 	case unsupported:
 		return http.StatusNotImplemented, "This is not supported yet"
+	case keyMismatch:
+		return http.StatusUnprocessableEntity, "The key was used for another request"
+	case functionFailed:
+		return http.StatusBadGateway, "The function failed"
+	case paused:
+		return http.StatusServiceUnavailable, "The function is paused"
 	case notReady:
 		return http.StatusServiceUnavailable, "The application is not ready"
 	case timeout:
@@ -113,6 +125,10 @@ func problemOf(err error, write bool) *Problem {
 		return problem(notReady, err.Error())
 	case errors.Is(err, ErrBusy):
 		return problem(busy, err.Error())
+	case errors.Is(err, ErrPaused):
+		return problem(paused, err.Error())
+	case errors.Is(err, ErrKeyMismatch):
+		return problem(keyMismatch, err.Error())
 	case errors.Is(err, ErrTooLarge):
 		return problem(tooLarge, err.Error())
 	case errors.Is(err, ErrNotFound), errors.Is(err, actor.ErrNotFound):
@@ -125,7 +141,7 @@ func problemOf(err error, write bool) *Problem {
 		return problem(unknownFunction, err.Error())
 	case errors.Is(err, ErrBadType):
 		return problem(badType, err.Error())
-	case errors.Is(err, ErrUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, ErrUnknown), errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		p := problem(timeout, err.Error())
 		p.Accepted = write
 		return p
@@ -136,9 +152,25 @@ func problemOf(err error, write bool) *Problem {
 	}
 }
 
+// ProblemOf is why an input can't be taken, as clients see it; nil for nil.
+func ProblemOf(in *actor.Problem) *Problem {
+	switch {
+	case in == nil:
+		return nil
+	case in.Reason == actor.ReasonBadType:
+		return problem(badType, in.Detail)
+	}
+	return problem(badAddress, in.Detail)
+}
+
+// Slug is the last part of the problem's type.
+func (p *Problem) Slug() string { return strings.TrimPrefix(p.Type, problemPrefix) }
+
 // write answers a request with p.
 func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
-	p.TraceID = traceID(r)
+	if p.TraceID == "" {
+		p.TraceID = traceID(r)
+	}
 	if d, ok := w.(*response); ok {
 		d.problem = p
 	}
@@ -155,18 +187,27 @@ func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) {
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false)              // nosniff is set, and people read it
-	if err := enc.Encode(v); err != nil { // of our own types: can't be
-		status, body = http.StatusInternalServerError, *bytes.NewBufferString("{}\n")
-	}
+	body := encodeJSON(v)
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // fails when the client is gone
+	_, _ = w.Write(body) // fails when the client is gone
 }
+
+// encodeJSON encodes a type of our own, which can't fail.
+func encodeJSON(v any) []byte {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // nosniff is set, and people read it
+	if enc.Encode(v) != nil {
+		return []byte("{}\n")
+	}
+	return body.Bytes()
+}
+
+// Document is p as JSON, for clients that don't come over HTTP.
+func (p *Problem) Document() []byte { return bytes.TrimSpace(encodeJSON(p)) }
 
 // traceOf is the trace context of a request; zero if it has none that is
 // valid.
@@ -183,9 +224,22 @@ func traceID(r *http.Request) string {
 	if tr := traceOf(r); tr.Parent != "" {
 		return tr.Parent[3:35]
 	}
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails
-	return hex.EncodeToString(id[:])
+	return randomHex(16)
+}
+
+// TraceID is the id of the trace; empty if it has none.
+func TraceID(tr actor.Trace) string {
+	if !validTraceparent(tr.Parent) {
+		return ""
+	}
+	return tr.Parent[3:35]
+}
+
+// randomHex is n random bytes in hex.
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
 }
 
 // validTraceparent checks the form "00-<32 hex>-<16 hex>-<2 hex>", all of it

@@ -40,6 +40,8 @@ func (a *api) routes() []route {
 		{method: http.MethodGet, path: "/healthz", role: RolePublic, probe: true, serve: fixed(serveHealth)},
 		{method: http.MethodGet, path: "/readyz", role: RolePublic, probe: true, serve: fixed(a.serveReady)},
 		{method: http.MethodPost, path: "/v1/send/{namespace}/{type}/{id}", role: RoleIngress, serve: a.serveSend},
+		{method: http.MethodPost, path: "/v1/call/{namespace}/{type}/{id}", role: RoleIngress, serve: a.serveCall},
+		{method: http.MethodGet, path: "/v1/calls/{id}", role: RoleIngress, serve: a.serveCallResult},
 		{method: http.MethodGet, path: "/v1/state/{namespace}/{type}", role: RoleRead, serve: a.serveStates},
 		{method: http.MethodGet, path: "/v1/state/{namespace}/{type}/{id}", role: RoleRead, serve: a.serveState},
 		{method: http.MethodGet, path: "/v1/functions", role: RoleRead, serve: fixed(a.serveFunctions)},

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +36,7 @@ func (a *api) serveSend(w http.ResponseWriter, r *http.Request, raw []string) {
 		a.fail(w, r, p, target)
 		return
 	}
-	receipt, err := a.Sender.Send(r.Context(), m)
+	receipt, err := a.send(r, m)
 	if err != nil {
 		a.fail(w, r, problemOf(err, true), target)
 		return
@@ -46,8 +47,8 @@ func (a *api) serveSend(w http.ResponseWriter, r *http.Request, raw []string) {
 
 // checkSend refuses what would not be done as asked.
 func (a *api) checkSend(r *http.Request, target actor.Address) *Problem {
-	if r.Header.Get("Idempotency-Key") != "" {
-		return problem(unsupported, "Idempotency-Key is not kept yet; send without it")
+	if p := checkKey(r.Header.Get("Idempotency-Key")); p != nil {
+		return p
 	}
 	return known(a.Functions, target)
 }
@@ -70,7 +71,21 @@ func delayOf(r *http.Request) (time.Duration, *Problem) {
 	return d, nil
 }
 
+// send stores a message, once if it has an Idempotency-Key.
+func (a *api) send(r *http.Request, m Message) (Receipt, error) {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" {
+		return a.Sender.Send(r.Context(), m)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), defaultCallTimeout)
+	defer cancel()
+	return a.Caller.SendOnce(ctx, m, key)
+}
+
 func known(functions Functions, target actor.Address) *Problem {
+	if target.Type.Namespace == actor.OwnNamespace {
+		return problem(badAddress, fmt.Sprintf("functions of the namespace %s are jetfn's own and take no messages from outside", actor.OwnNamespace))
+	}
 	if functions.Known(target.Type) {
 		return nil
 	}

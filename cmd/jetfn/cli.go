@@ -44,6 +44,7 @@ type commandLine struct {
 	Validate validateCommand `cmd:"" help:"Check module files."`
 	Demo     demoCommand     `cmd:"" help:"Run a greeter and show what happens."`
 	Send     sendCommand     `cmd:"" help:"Send a message to a function."`
+	Call     callCommand     `cmd:"" help:"Call a function and print its answer."`
 	State    stateCommand    `cmd:"" help:"Show what functions remember."`
 	Dlq      dlqCommand      `cmd:"" help:"Look at dead letters, replay and drop them."`
 	Bench    benchCommand    `cmd:"" help:"Measure speed on this machine."`

@@ -135,6 +135,9 @@ func (s *serverFlags) do(ctx context.Context, method, path string, header http.H
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		return refused(response, answer)
 	}
+	if response.StatusCode == http.StatusNoContent {
+		return nil
+	}
 	if err := json.Unmarshal(answer, out); err != nil {
 		return fmt.Errorf("%s answered what is no answer of jetfn: %w", s.Server, err)
 	}

@@ -28,6 +28,7 @@ type runCommand struct {
 	Partitions     int           `default:"0" placeholder:"64" help:"Number of partitions; only when the application is created."`
 	History        time.Duration `default:"0s" help:"How long the journal is kept beyond need."`
 	MaxPerTask     int           `default:"1024" help:"Calls of functions in flight."`
+	MaxCalls       int           `default:"10000" help:"Clients that wait for the answer to a call, at most."`
 	EgressMaxAge   time.Duration `default:"168h" help:"How long egress, ingress and dead-letter streams keep messages."`
 	EgressMaxBytes int64         `default:"0" help:"Size at which the egress stream refuses new messages; 0: none."`
 
@@ -53,7 +54,7 @@ func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) err
 		Module: m, NATSForKafka: r.NATSForKafka, App: r.App, Version: buildOf().Version,
 		NATSURLs: r.NATS, NATS: r.Security.config(), DataDir: r.Data, NATSListen: r.NATSListen, SyncInterval: r.Sync == "interval",
 		HTTPAddr: r.HTTP, HTTP: r.HTTPListener.config(), PlaygroundHost: r.PlaygroundHost, Insecure: r.Insecure,
-		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask,
+		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask, MaxCalls: r.MaxCalls,
 		EgressMaxAge: r.EgressMaxAge, EgressMaxBytes: r.EgressMaxBytes,
 		Out: c.out, Log: log,
 	})

@@ -14,16 +14,21 @@ import (
 	"github.com/jetfn/jetfn/internal/wire"
 )
 
-// sendCommand is jetfn send.
-type sendCommand struct {
+// messageFlags say what a message is, and to whom it goes.
+type messageFlags struct {
 	Address string `arg:"" help:"Whom to send to: namespace/type/id."`
 	Data    string `arg:"" optional:"" help:"What to send; - reads it from standard input."`
 
 	Type           string            `help:"Type of the data: namespace/name. For io.statefun.types/* the data is text that is encoded, else the bytes are sent as they are. The default is io.statefun.types/string."`
 	JSON           bool              `name:"json" help:"Check that the data is JSON; its type has to be named."`
 	Header         map[string]string `placeholder:"K=V" help:"Headers of the request."`
-	After          time.Duration     `help:"Deliver after this time."`
-	IdempotencyKey string            `help:"Send once for this key, however often it is tried."`
+	IdempotencyKey string            `placeholder:"KEY" help:"Have it done once for this key and address within a day, however often it is tried."`
+}
+
+// sendCommand is jetfn send.
+type sendCommand struct {
+	messageFlags
+	After time.Duration `help:"Deliver after this time."`
 	serverFlags
 }
 
@@ -64,7 +69,7 @@ func (s *sendCommand) Run(ctx context.Context, c console) error {
 }
 
 // data is the message's bytes.
-func (s *sendCommand) data(in io.Reader) ([]byte, error) {
+func (s *messageFlags) data(in io.Reader) ([]byte, error) {
 	data := []byte(s.Data)
 	if s.Data == "-" {
 		var err error
@@ -90,7 +95,7 @@ func (s *sendCommand) data(in io.Reader) ([]byte, error) {
 	return encoded, nil
 }
 
-func (s *sendCommand) header() http.Header {
+func (s *messageFlags) header() http.Header {
 	h := http.Header{}
 	for name, value := range s.Header {
 		h.Set(name, value)

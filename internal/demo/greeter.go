@@ -76,7 +76,7 @@ func answer(body []byte) ([]byte, error) {
 	if !declared {
 		return proto.Marshal(missing())
 	}
-	result, err := greet(batch.GetTarget().GetId(), seen, len(batch.GetInvocations()))
+	result, err := greet(batch.GetTarget().GetId(), seen, batch.GetInvocations())
 	if err != nil {
 		return nil, err
 	}
@@ -112,11 +112,20 @@ func missing() *pb.FromFunction {
 	}}
 }
 
-// greet makes one greeting for each of n messages.
-func greet(name string, seen, n int) (*pb.FromFunction_InvocationResponse, error) {
+// greet makes one greeting for each message, and tells its caller too.
+func greet(name string, seen int, messages []*pb.ToFunction_Invocation) (*pb.FromFunction_InvocationResponse, error) {
 	result := &pb.FromFunction_InvocationResponse{}
-	for range n {
+	for _, m := range messages {
 		seen++
+		if m.GetCaller() != nil {
+			text, err := wire.FromText(wire.TypeString, greeting(name, seen))
+			if err != nil {
+				return nil, fmt.Errorf("write greeting: %w", err)
+			}
+			result.OutgoingMessages = append(result.OutgoingMessages, &pb.FromFunction_Invocation{
+				Target: m.GetCaller(), Argument: &pb.TypedValue{Typename: wire.TypeString, HasValue: true, Value: text},
+			})
+		}
 		record, err := proto.Marshal(&egress.KafkaProducerRecord{
 			Key: name, Topic: "greetings", ValueBytes: []byte(greeting(name, seen)),
 		})

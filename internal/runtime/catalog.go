@@ -26,7 +26,8 @@ const (
 // exact binding, then the namespace's. It is safe for many goroutines.
 type catalog struct {
 	embedded map[actor.TypeName]actor.FunctionSpec
-	bindings []*binding // as the module has them
+	own      map[actor.TypeName]actor.FunctionSpec // jetfn's, in its namespace
+	bindings []*binding                            // as the module has them
 	exact    map[actor.TypeName]*binding
 	spaces   map[string]*binding
 	egresses *egresses
@@ -45,6 +46,7 @@ type binding struct {
 func newCatalog(m *module.Module, embedded map[actor.TypeName]actor.FunctionSpec, t *tally, log zerolog.Logger) (*catalog, error) {
 	c := &catalog{
 		embedded: map[actor.TypeName]actor.FunctionSpec{},
+		own:      map[actor.TypeName]actor.FunctionSpec{},
 		exact:    map[actor.TypeName]*binding{},
 		spaces:   map[string]*binding{},
 		egresses: newEgresses(m),
@@ -91,6 +93,10 @@ func unsupported(e module.Endpoint) error {
 
 // Lookup implements actor.Catalog.
 func (c *catalog) Lookup(t actor.TypeName) (actor.FunctionSpec, bool) {
+	if t.Namespace == actor.OwnNamespace {
+		spec, ok := c.own[t]
+		return spec, ok
+	}
 	if spec, ok := c.embedded[t]; ok {
 		return spec, true
 	}
@@ -119,6 +125,10 @@ func (c *catalog) Lookup(t actor.TypeName) (actor.FunctionSpec, bool) {
 
 // Known implements gateway.Functions.
 func (c *catalog) Known(t actor.TypeName) bool {
+	if t.Namespace == actor.OwnNamespace {
+		_, ok := c.own[t]
+		return ok
+	}
 	_, ok := c.embedded[t]
 	return ok || c.binding(t) != nil
 }
@@ -152,6 +162,14 @@ func (c *catalog) binding(t actor.TypeName) *binding {
 		return b
 	}
 	return c.spaces[t.Namespace]
+}
+
+// bind adds a function of jetfn's own, before anything is looked up.
+func (c *catalog) bind(t actor.TypeName, f actor.Function) {
+	c.own[t] = actor.FunctionSpec{
+		Function: &checked{function: f, egresses: c.egresses, own: true, counters: c.tally.of(t)},
+		Endpoint: t.String(), Inputs: true, Policy: actor.Policy{}.WithDefaults(),
+	}
 }
 
 // embed holds a function of this process to the module and counts its calls,

@@ -18,6 +18,7 @@ type checked struct {
 	final    []int
 	endpoint string
 	counters *counters
+	own      bool // it is jetfn's
 }
 
 // Invoke implements actor.Function.
@@ -45,7 +46,33 @@ func (c *checked) invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, e
 		}
 		effects.Egress[i] = m
 	}
+	if c.own {
+		return effects, nil
+	}
+	for i := range effects.Sends {
+		effects.Sends[i].Caller = nil // only jetfn's own may name another
+		if err := c.reaches(b.Target, effects.Sends[i].Target); err != nil {
+			return nil, err
+		}
+	}
+	for i := range effects.Delayed {
+		if err := c.reaches(b.Target, effects.Delayed[i].Target); err != nil {
+			return nil, err
+		}
+	}
 	return effects, nil
+}
+
+// reaches refuses messages of users' functions to jetfn's own, but for answers
+// to callers.
+func (c *checked) reaches(self, target actor.Address) error {
+	if target.Type.Namespace != actor.OwnNamespace || target.Type == actor.CallerType() {
+		return nil
+	}
+	return &actor.InvokeError{
+		Kind: actor.Final, Reason: actor.ReasonBadAddress, Endpoint: c.endpoint,
+		Err: fmt.Errorf("function %s sends to %s: functions of the namespace %s are jetfn's own", self.Type, target, actor.OwnNamespace),
+	}
 }
 
 // judge makes a status final that the module says is.

@@ -33,6 +33,8 @@ const (
 	defaultNATS    = "127.0.0.1:4222"
 	localhost      = "127.0.0.1"
 
+	defaultMaxCalls = 10_000
+
 	connectLimit = time.Minute
 	drainLimit   = 10 * time.Second
 	// syncInterval is how much an embedded server may lose without SyncAlways.
@@ -76,6 +78,7 @@ type Config struct {
 	Replicas   int           // 1, the only one for now
 	History    time.Duration // how long the journal is kept
 	MaxPerTask int           // calls in flight, default 1,024
+	MaxCalls   int           // clients that wait for an answer, default 10,000
 
 	EgressMaxAge   time.Duration // default 7 days
 	EgressMaxBytes int64         // default no limit
@@ -113,6 +116,9 @@ func (c Config) withDefaults() Config {
 	if c.Replicas == 0 {
 		c.Replicas = 1
 	}
+	if c.MaxCalls == 0 {
+		c.MaxCalls = defaultMaxCalls
+	}
 	return c
 }
 
@@ -144,8 +150,13 @@ func (c Config) check() error {
 	if c.Partitions < 0 || c.Partitions > 4096 {
 		return fmt.Errorf("%w: --partitions %d is not between 1 and 4096", ErrUsage, c.Partitions)
 	}
-	if c.MaxPerTask < 0 || c.History < 0 {
-		return fmt.Errorf("%w: --max-per-task and --history can't be negative", ErrUsage)
+	if c.MaxPerTask < 0 || c.MaxCalls < 0 || c.History < 0 {
+		return fmt.Errorf("%w: --max-per-task, --max-calls and --history can't be negative", ErrUsage)
+	}
+	for t := range c.Functions {
+		if t.Namespace == actor.OwnNamespace {
+			return fmt.Errorf("%w: the function %s is in the namespace %s, which is jetfn's own", ErrUsage, t, actor.OwnNamespace)
+		}
 	}
 	if err := c.HTTP.check(); err != nil {
 		return err

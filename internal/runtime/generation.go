@@ -44,6 +44,7 @@ func newGeneration(ctx context.Context, w *worker, b *backbone) *generation {
 		ports.Outbox = countingOutbox{ports.Outbox, w.meters.tally}
 		ports.Egress = countingSink{ports.Egress, w.meters.tally, w.catalog}
 		ports.DeadLetters = countingSink{ports.DeadLetters, w.meters.tally, w.catalog}
+		ports.Replies = replies{w.desk, b.app}
 		cfg := actor.Config{
 			Partition: p, Partitions: b.app.Partitions(),
 			TrimDelay: w.cfg.trimDelay(), EgressLimited: w.cfg.EgressMaxBytes > 0,

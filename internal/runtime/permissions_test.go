@@ -133,6 +133,9 @@ func TestAWorkerRunsWithTheDocumentedPermissions(t *testing.T) {
 	}
 	greet("jetfn.fn.example.greeter.Ada")
 	greet("jetfn.ingress.shop.orders.Ada")
+	if answer, err := nc.Request("jetfn.call.example.greeter.Bob", []byte("hello"), patience); err != nil || string(answer.Data) != "Hello Bob, nice to meet you!" {
+		t.Errorf("call = %+v, %v; want a greeting", answer, err)
+	}
 	first.send("example/broken/Ada")
 	eventually(t, "the dead letter", func() bool { return strings.Contains(first.log.String(), "message dead-lettered") })
 	eventually(t, "the listing of the state", func() bool {

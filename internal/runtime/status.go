@@ -30,6 +30,12 @@ func (s *status) set(phase string) {
 	s.phase = phase
 }
 
+func (s *status) is(phase string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == phase
+}
+
 // begin forgets the partitions of the generation before.
 func (s *status) begin() {
 	s.mu.Lock()

@@ -25,11 +25,31 @@ func (s surface) generation() (*generation, error) {
 
 // Send implements gateway.Sender.
 func (s surface) Send(ctx context.Context, m gateway.Message) (gateway.Receipt, error) {
+	return s.store(ctx, broker.SendRequest{Target: m.Target, Value: m.Value, Trace: m.Trace, Delay: m.Delay})
+}
+
+// app is the application as far as it takes messages: that of the generation
+// that is ready or, since a server of others' has streams that take them at
+// any time, that of the connection to it.
+func (s surface) app() (*broker.App, error) {
 	g, err := s.generation()
+	if err == nil {
+		return g.app, nil
+	}
+	b := s.worker.backbone.Load()
+	if b == nil || b.server != nil || s.worker.status.is(phaseDraining) {
+		return nil, err
+	}
+	return b.app, nil
+}
+
+// store puts a message into its target's mailbox.
+func (s surface) store(ctx context.Context, m broker.SendRequest) (gateway.Receipt, error) {
+	app, err := s.app()
 	if err != nil {
 		return gateway.Receipt{}, err
 	}
-	r, err := g.app.Send(ctx, broker.SendRequest{Target: m.Target, Value: m.Value, Trace: m.Trace, Delay: m.Delay})
+	r, err := app.Send(ctx, m)
 	switch {
 	case errors.Is(err, broker.ErrClosed):
 		return gateway.Receipt{}, fmt.Errorf("%w: %w", gateway.ErrNotReady, err)
@@ -42,11 +62,16 @@ func (s surface) Send(ctx context.Context, m gateway.Message) (gateway.Receipt, 
 	case err != nil:
 		return gateway.Receipt{}, err
 	}
-	id := g.app.Incarnation() + "-" + strconv.FormatUint(r.Seq, 10)
-	if r.Index > 0 {
-		id += "-" + strconv.Itoa(r.Index)
+	return gateway.Receipt{ID: inputID(app, r.Seq, r.Index), Partition: r.Partition, Seq: r.Seq}, nil
+}
+
+// inputID is the id of a stored message, unique over all applications.
+func inputID(app *broker.App, seq uint64, index int) string {
+	id := app.Incarnation() + "-" + strconv.FormatUint(seq, 10)
+	if index > 0 {
+		id += "-" + strconv.Itoa(index)
 	}
-	return gateway.Receipt{ID: id, Partition: r.Partition, Seq: r.Seq}, nil
+	return id
 }
 
 // State implements gateway.States.

@@ -19,6 +19,7 @@ import (
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/broker"
 	"github.com/jetfn/jetfn/gateway"
+	"github.com/jetfn/jetfn/internal/caller"
 )
 
 // longLived is how long a generation has to have lived for the next one to
@@ -60,11 +61,15 @@ type worker struct {
 
 	// current is the generation that is ready; nil between generations.
 	current atomic.Pointer[generation]
+
+	desk      *caller.Desk             // where clients wait for answers
+	maxAnswer atomic.Int64             // that can be kept, in bytes
+	backbone  atomic.Pointer[backbone] // as long as it is open
 }
 
 // newWorker takes what another process may have: the directory and the port.
 func newWorker(ctx context.Context, cfg Config) (*worker, error) {
-	w := &worker{cfg: cfg, name: workerName(), status: newStatus()}
+	w := &worker{cfg: cfg, name: workerName(), status: newStatus(), desk: caller.NewDesk(cfg.MaxCalls)}
 	w.log = cfg.Log.With().Str("worker", w.name).Logger()
 	if err := w.acquire(ctx); err != nil {
 		return nil, errors.Join(err, w.close(ctx))
@@ -79,6 +84,7 @@ func (w *worker) acquire(ctx context.Context) (err error) {
 	if w.catalog, err = newCatalog(w.cfg.Module, w.cfg.Functions, w.meters.tally, w.cfg.Log); err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
+	w.catalog.bind(actor.CallerType(), &caller.Function{MaxAnswer: func() int { return int(w.maxAnswer.Load()) }})
 	if err := errors.Join(w.meters.watchPartitions(w.stats), w.meters.watchEndpoints(w.catalog), w.meters.watchIngresses(w.missed)); err != nil {
 		return err
 	}
@@ -135,7 +141,7 @@ func (w *worker) run(ctx context.Context) error {
 func (w *worker) api() http.Handler {
 	return gateway.NewAPI(gateway.APIConfig{
 		App: w.cfg.App, Version: w.cfg.Version,
-		Sender: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
+		Sender: surface{w}, Caller: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
 		DeadLetters: surface{w}, DeadLetterDesk: surface{w},
 		Metrics: w.meters.handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, Log: w.cfg.Log,
 	})
@@ -157,6 +163,11 @@ func (w *worker) work(ctx context.Context) error {
 			return fmt.Errorf("write the start block: %w", err)
 		}
 	}
+	stop, err := w.takeCalls(ctx, b)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	return w.ownWhile(ctx, b)
 }
 
