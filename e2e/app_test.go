@@ -194,6 +194,9 @@ type stateView struct {
 		Type  string `json:"type"`
 		Value string `json:"value"`
 		Text  string `json:"text"`
+
+		WrittenAt int64 `json:"writtenAt"`
+		ExpiresAt int64 `json:"expiresAt"`
 	} `json:"values"`
 }
 
