@@ -69,6 +69,7 @@ func (d *performer) perform(r Request) {
 			d.host.Post(func(part *Partition) { part.outbox.sent(r.send.To, r.send.Number, res) })
 		})
 	case sendReply:
+		faultpoint.Hit("before-reply")
 		if d.ports.Replies != nil {
 			d.ports.Replies.Reply(r.reply)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,17 @@ func replies(t *testing.T, s *suite) {
 	s.want(t, "asker", "answer to question by somebody")
 	s.send(t, "answerer", "alone", "hello")
 	s.want(t, "alone", "nobody asked hello")
+}
+
+// answersCalls asks for an answer over HTTP: jetfn is the caller.
+func answersCalls(t *testing.T, s *suite) {
+	t.Helper()
+	for range 2 {
+		r := s.do(t, http.MethodPost, "/v1/call/suite/answerer/called", "text/plain", []byte("hello"))
+		if got := s.sdk.text(r.body); r.status != http.StatusOK || got != "answer to hello by called" {
+			t.Errorf("call = %d %q, want an answer", r.status, got)
+		}
+	}
 }
 
 func fansOut(t *testing.T, s *suite) {

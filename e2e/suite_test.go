@@ -33,6 +33,7 @@ func behaviours() map[string]func(*testing.T, *suite) {
 		"sends later":                             sendsLater,
 		"takes back what it sent for later":       takesBack,
 		"replies to its caller":                   replies,
+		"answers calls":                           answersCalls,
 		"fans out to a thousand":                  fansOut,
 		"writes to egresses":                      writesEgresses,
 		"fails with one message and not the rest": failsAlone,
