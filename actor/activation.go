@@ -194,6 +194,20 @@ func (p *Partition) fillBatch(act *activation, spec *FunctionSpec) {
 	p.resident -= n
 	p.residentBytes -= bytes
 	act.attempts, act.firstAt, act.excused, act.calls = 0, 0, 0, 0
+	if p.mayBeKnown(act.batch) {
+		act.calls = 1
+	}
+}
+
+// mayBeKnown reports whether an earlier owner may have called the function with
+// one of the inputs: it was stored before this owner ran.
+func (p *Partition) mayBeKnown(batch []queuedInput) bool {
+	for i := range batch {
+		if n := p.intake(batch[i].id.Source); n.fresh == 0 || batch[i].id.Seq < n.fresh {
+			return true
+		}
+	}
+	return false
 }
 
 // invoked takes a call's answer.

@@ -122,6 +122,36 @@ func TestAFunctionThatAsksForTheSameEntriesAgainFails(t *testing.T) {
 	}
 }
 
+func TestAMessageThatAnEarlierOwnerHadIsNoFirstAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var attempts []string
+		stuck := true
+		fn := func(ctx context.Context, b *actor.Batch) (*actor.Effects, error) {
+			if stuck {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			attempts = append(attempts, string(b.Envelopes[0].Value.Data)+" "+strconv.Itoa(b.Attempt))
+			return nil, nil
+		}
+		functions := catalog{"f": {Function: function(fn), MaxBatch: 1}}
+		memory := actortest.NewMemory()
+		a := start(t, memory, functions)
+		a.send(to("f", "a"), "old", "waiting")
+		time.Sleep(time.Second)
+		a.end()
+		stuck = false
+		time.Sleep(time.Second)
+		b := start(t, memory, functions)
+		time.Sleep(time.Second)
+		b.send(to("f", "a"), "new")
+		time.Sleep(time.Second)
+		b.want("attempts", attempts, []string{"old 2", "waiting 2", "new 1"})
+		b.end()
+	})
+}
+
 func more(from, n int) []string {
 	out := make([]string, n)
 	for i := range out {

@@ -25,7 +25,10 @@ type Batch struct {
 	// Entries are the names of the entries that the function has asked for,
 	// sorted; those with a value are in State.
 	Entries []string
-	Attempt int // 1 for the first
+	// Attempt is 1 if the function surely has not been called with these
+	// messages before. After that, and for messages that an earlier owner may
+	// have handed over, it is more.
+	Attempt int
 	// Inputs says what brought each of the Envelopes, if FunctionSpec.Inputs
 	// asks for it.
 	Inputs []InputID

@@ -23,7 +23,8 @@ type intake struct {
 	width    int     // indexes of holes are below it
 	ahead    []aheadInput
 
-	awaiting   int // holes that recovery found and the stream has not redelivered
+	fresh      uint64 // first sequence stored since this owner runs; zero: none so far
+	awaiting   int    // holes that recovery found and the stream has not redelivered
 	redeliver  bool
 	protected  []protectedInput
 	trimmed    uint64 // removed below this

@@ -29,6 +29,7 @@ type Partition struct {
 	doubted  error // what the journal's last record has to confirm
 	draining bool
 	recovery *recovery
+	openedAt int64 // when it began to run
 
 	writer  *journalWriter
 	applier *applier
@@ -200,6 +201,9 @@ func (p *Partition) Deliver(d *Delivery) {
 		return
 	}
 	n := p.intake(d.Source)
+	if n.fresh == 0 && d.Time >= p.openedAt {
+		n.fresh = d.Seq
+	}
 	verdict := n.admit(d, p.now, p.cfg.DedupWindow.Milliseconds())
 	switch verdict {
 	case skip, drop:

@@ -366,7 +366,7 @@ func (p *Partition) timersLoaded(stored []Timer, err error) {
 		return
 	}
 	p.timers.resume(stored)
-	p.phase = phaseRunning
+	p.phase, p.openedAt = phaseRunning, p.now
 	if p.recovery.commits > 0 || p.recovery.records > 16 {
 		p.checkpointLater()
 	}

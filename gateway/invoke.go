@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
+	"strconv"
 	"strings"
 
 	"github.com/jetfn/jetfn/actor"
@@ -145,6 +146,9 @@ func (r *remote) call(ctx context.Context, b *actor.Batch, body []byte) ([]byte,
 	req.Header.Set("User-Agent", "jetfn")
 	if r.endpoint.template.socket {
 		req.Host = socketHost
+	}
+	if b.Attempt > 1 {
+		req.Header.Set("Jetfn-Attempt", strconv.Itoa(b.Attempt))
 	}
 	setTrace(req.Header, b.Envelopes)
 

@@ -34,6 +34,15 @@ type cell struct {
 	value   TypedValue
 	present bool
 	changed bool
+	page    *page // of a table: what value holds, or will
+}
+
+// encoded is the value to be stored.
+func (c *cell) encoded() TypedValue {
+	if c.page != nil && c.present {
+		return JSON[*page](pageType).Of(c.page)
+	}
+	return c.value
 }
 
 // missingState is the panic by which a call ends that lacks states.
@@ -72,7 +81,7 @@ func (in *invocation) run() (*Effects, error) {
 		return &Effects{Missing: in.missing}, nil
 	}
 	for _, c := range in.touched {
-		in.effects.Mutations = append(in.effects.Mutations, Mutation{Spec: c.spec, Delete: !c.present, Value: c.value})
+		in.effects.Mutations = append(in.effects.Mutations, Mutation{Spec: c.spec, Delete: !c.present, Value: c.encoded()})
 	}
 	return &in.effects, nil
 }
@@ -116,6 +125,20 @@ func (in *invocation) cell(spec StateSpec) *cell {
 	return c
 }
 
+// prefetch asks for all of the states at once that the call doesn't have.
+func (in *invocation) prefetch(specs ...StateSpec) {
+	missing := false
+	for _, spec := range specs {
+		if in.cells[spec.Name] == nil {
+			in.want(spec)
+			missing = true
+		}
+	}
+	if missing {
+		panic(missingState{})
+	}
+}
+
 // want notes that the call has to be repeated with a state.
 func (in *invocation) want(spec StateSpec) {
 	if !slices.ContainsFunc(in.missing, func(s StateSpec) bool { return s.Name == spec.Name }) {
@@ -140,7 +163,21 @@ func (in *invocation) put(spec StateSpec, v TypedValue) {
 
 func (in *invocation) remove(spec StateSpec) {
 	c := in.change(spec)
-	c.value, c.present = TypedValue{}, false
+	c.value, c.page, c.present = TypedValue{}, nil, false
+}
+
+// eventually does what has no result. Where it lacks states it is left for
+// the repetition of the call, and the function goes on: what it lacks besides
+// is then asked for at the same time.
+func (*invocation) eventually(do func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			if _, missing := v.(missingState); !missing {
+				panic(v)
+			}
+		}
+	}()
+	do()
 }
 
 func (in *invocation) change(spec StateSpec) *cell {

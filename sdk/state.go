@@ -48,6 +48,9 @@ func NewValue[T any](name string, t Type[T], opts ...StateOption) Value[T] {
 // Name is the state's name.
 func (v Value[T]) Name() string { return v.spec.Name }
 
+// Type is the type of its value.
+func (v Value[T]) Type() Type[T] { return v.typ }
+
 // Get returns the value, or the zero T if there is none.
 func (v Value[T]) Get(ctx Context) T {
 	out, _ := v.Lookup(ctx)

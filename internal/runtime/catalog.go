@@ -97,7 +97,7 @@ func (c *catalog) Lookup(t actor.TypeName) (actor.FunctionSpec, bool) {
 		spec, ok := c.own[t]
 		return spec, ok
 	}
-	if spec, ok := c.embedded[t]; ok {
+	if spec, ok := c.inProcess(t); ok {
 		return spec, true
 	}
 	c.mu.RLock()
@@ -129,8 +129,18 @@ func (c *catalog) Known(t actor.TypeName) bool {
 		_, ok := c.own[t]
 		return ok
 	}
-	_, ok := c.embedded[t]
+	_, ok := c.inProcess(t)
 	return ok || c.binding(t) != nil
+}
+
+// inProcess returns the function of this process that serves t. One of the
+// whole namespace gives way to an exact binding of the module.
+func (c *catalog) inProcess(t actor.TypeName) (actor.FunctionSpec, bool) {
+	if spec, ok := c.embedded[t]; ok || c.exact[t] != nil {
+		return spec, ok
+	}
+	spec, ok := c.embedded[actor.TypeName{Namespace: t.Namespace, Name: "*"}]
+	return spec, ok
 }
 
 // List implements gateway.Functions.
