@@ -30,7 +30,8 @@ type app struct {
 	http   string // host:port
 	nats   string // URL, for clients
 	extra  []string
-	shared bool // NATS is somebody else's
+	beside []string // more module documents
+	shared bool     // NATS is somebody else's
 }
 
 type option func(*app)
@@ -38,6 +39,7 @@ type option func(*app)
 func withArgs(args ...string) option { return func(a *app) { a.extra = append(a.extra, args...) } }
 func withBinary(path string) option  { return func(a *app) { a.binary = path } }
 func withData(dir string) option     { return func(a *app) { a.data = dir } }
+func withModules(f ...string) option { return func(a *app) { a.beside = f } }
 
 // withNATS makes the app a worker on the server at url.
 func withNATS(url string) option {
@@ -75,7 +77,8 @@ func startApp(t *testing.T, module string, opts ...option) *app {
 }
 
 func (a *app) args() []string {
-	args := []string{"run", a.module, "--app", "t", "--http", a.http}
+	args := append([]string{"run", a.module}, a.beside...)
+	args = append(args, "--app", "t", "--http", a.http)
 	if a.shared {
 		args = append(args, "--nats", a.nats)
 	} else {
@@ -115,7 +118,13 @@ func (a *app) ready() error {
 
 func (a *app) waitReady(t *testing.T) {
 	t.Helper()
-	eventually(t, 60*time.Second, "jetfn to be ready", a.ready)
+	eventually(t, 60*time.Second, "jetfn to be ready", func() error {
+		err := a.ready()
+		if a.ended() {
+			t.Fatal(err)
+		}
+		return err
+	})
 }
 
 // terminate asks it to drain and returns the exit code.

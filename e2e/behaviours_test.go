@@ -79,7 +79,7 @@ const hotMessages = 1_000
 // which sees the state that the one before left.
 func countsHotAddress(t *testing.T, s *suite) {
 	t.Helper()
-	s.flood(t, []string{"hot"}, hotMessages)
+	s.flood(t, "counter", []string{"hot"}, hotMessages, numbered)
 	want := make([]string, hotMessages)
 	for i := range want {
 		want[i] = fmt.Sprintf("%d m%d", i+1, i+1)
@@ -87,9 +87,11 @@ func countsHotAddress(t *testing.T, s *suite) {
 	s.want(t, "hot", want...)
 }
 
-// flood publishes m1, m2, … to each of the counters, without waiting for
+func numbered(n int) string { return fmt.Sprintf("m%d", n) }
+
+// flood publishes messages to each of a function's ids, without waiting for
 // each one's acknowledgement.
-func (s *suite) flood(t *testing.T, ids []string, each int) {
+func (s *suite) flood(t *testing.T, function string, ids []string, each int, text func(int) string) {
 	t.Helper()
 	js, err := jetstream.New(s.js.Conn(), jetstream.WithPublishAsyncMaxPending(256))
 	if err != nil {
@@ -98,7 +100,7 @@ func (s *suite) flood(t *testing.T, ids []string, each int) {
 	var acks []jetstream.PubAckFuture
 	for n := 1; n <= each; n++ {
 		for _, id := range ids {
-			ack, err := js.PublishAsync("t.fn.suite.counter."+id, fmt.Appendf(nil, "m%d", n))
+			ack, err := js.PublishAsync("t.fn.suite."+function+"."+id, []byte(text(n)), jetstream.WithStallWait(suiteLimit))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -185,7 +187,7 @@ func writesEgresses(t *testing.T, s *suite) {
 		return
 	}
 	kinesis := s.out.take(t, "suite.out.echo", 1)[0]
-	if got := s.sdk.bytes(kinesis.payload); got != "what it is" || kinesis.header.Get("Jetfn-Topic") != "kinesis" {
+	if got := s.sdk.text(kinesis.payload); got != "what it is" || kinesis.header.Get("Jetfn-Topic") != "kinesis" {
 		t.Errorf("suite/out got %q, headers %v; want the same bytes, Jetfn-Topic kinesis", got, kinesis.header)
 	}
 }
@@ -230,7 +232,7 @@ func diesAndReturns(t *testing.T, s *suite) {
 		ids[i] = fmt.Sprintf("dies-%d", i)
 	}
 	for round := range 3 {
-		s.flood(t, ids, each)
+		s.flood(t, "counter", ids, each, numbered)
 		s.function.kill()
 		s.function = startListening(t, s.port, s.sdk.program(t))
 		t.Logf("round %d: back again", round)

@@ -14,6 +14,7 @@ import (
 // sdk is one of StateFun's SDKs and what is special about it.
 type sdk struct {
 	program       func(*testing.T) command
+	twoPointX     bool              // it speaks protocol 2.x
 	maxConcurrent int               // requests at once; 0 is no limit
 	lacks         map[string]string // behaviours that it can't have, and why
 	noLong        string            // why it has no long and no double
@@ -21,29 +22,55 @@ type sdk struct {
 	closes        string            // why an error is a closed connection
 }
 
+const (
+	noCancellation = "there is no cancellation in 2.x"
+	noFailure      = "a function has no way to fail but a panic, which breaks the process for good"
+	noKinesisRust  = "it has no such record"
+	closesOnError  = "its transport answers an error by closing the connection"
+)
+
 // sdks are all that can be had from the registries, with the exceptions that
 // are their own.
 func sdks() map[string]sdk {
 	return map[string]sdk{
-		"Python 3.3.0":             {program: python("3.3.0", "python3/sync.py", "suite")},
-		"Python 3.3.0 aiohttp":     {program: python("3.3.0", "python3/aio.py", "suite")},
-		"Python 3.5.0":             {program: python("3.5.0", "python3/sync.py", "suite")},
-		"Python 3.5.0 aiohttp":     {program: python("3.5.0", "python3/aio.py", "suite")},
-		"Java 3.3.0":               {program: java("Suite")},
-		"Go 3.3.0":                 {program: executable(".e2e/go/suite", "suite")},
-		"JavaScript 3.3.0":         {program: javascript("suite.js"), noLong: "it has no such types"},
-		"Rust 0.2.0-alpha.2 (3.x)": rust3(),
+		"Python 3.3.0":         {program: python("3.3.0", "python3/sync.py", "suite")},
+		"Python 3.3.0 aiohttp": {program: python("3.3.0", "python3/aio.py", "suite")},
+		"Python 3.5.0":         {program: python("3.5.0", "python3/sync.py", "suite")},
+		"Python 3.5.0 aiohttp": {program: python("3.5.0", "python3/aio.py", "suite")},
+		"Java 3.3.0":           {program: java("Suite")},
+		"Go 3.3.0":             {program: executable(".e2e/go/suite", "suite")},
+		"JavaScript 3.3.0":     {program: javascript("suite.js"), noLong: "it has no such types"},
+		"Rust 0.2.0-alpha.2": {
+			program:   executable(".e2e/target/debug/suite3"),
+			noKinesis: noKinesisRust,
+			closes:    closesOnError,
+			lacks: map[string]string{
+				"fails with one message and not the rest": noFailure,
+				"counts expiring state within a batch":    "an invocation doesn't see what the one before it in the batch has written to such a state",
+			},
+		},
+		"Python 2.2.0":         python2("python2/sync.py"),
+		"Python 2.2.0 aiohttp": python2("python2/aio.py"),
+		"Rust 0.1.1": {
+			program:   executable(".e2e/target/debug/suite2"),
+			twoPointX: true,
+			noKinesis: noKinesisRust,
+			closes:    closesOnError,
+			lacks: map[string]string{
+				"fails with one message and not the rest": noFailure,
+				"takes back what it sent for later":       noCancellation,
+			},
+		},
 	}
 }
 
-func rust3() sdk {
+// python2 shares one context between the requests that it has at once.
+func python2(program string) sdk {
 	return sdk{
-		program:   executable(".e2e/target/debug/suite3"),
-		noKinesis: "it has no such record",
-		closes:    "its transport answers an error by closing the connection",
-		lacks: map[string]string{
-			"fails with one message and not the rest": "a function has no way to fail but a panic, which breaks the process for good",
-		},
+		program:       python("2.2.0", program, "suite"),
+		twoPointX:     true,
+		maxConcurrent: 1,
+		lacks:         map[string]string{"takes back what it sent for later": noCancellation},
 	}
 }
 
@@ -116,14 +143,21 @@ func startListening(t *testing.T, port int, c command) *process {
 	return p
 }
 
-// text is what the function passed to emit.
-func (k sdk) text(payload []byte) string { return string(payload) }
-
-// bytes is what suite/echo put into a record.
-func (k sdk) bytes(payload []byte) string { return string(payload) }
+// text is what the function passed to emit. A Kafka record of 2.x has a
+// protobuf message for a value.
+func (k sdk) text(payload []byte) string {
+	if k.twoPointX {
+		v := value{typename: stringType, data: payload}
+		return v.text()
+	}
+	return string(payload)
+}
 
 // thing is a message for suite/echo.
 func (k sdk) thing(text string) (typename string, payload []byte) {
+	if k.twoPointX {
+		return "type.googleapis.com/google.protobuf.BytesValue", appendField(nil, 1, []byte(text))
+	}
 	return "suite/thing", []byte(text)
 }
 
@@ -136,10 +170,19 @@ func (k sdk) types() (absent, set, zero string) {
 	return "- - - - - - -", `true -7 -1099511627776 6 -9 [grüße] {"k":1}`, `false 0 0 0 0 [] 0`
 }
 
+// storedState is a state as GET /v1/state shows it, without a text if that
+// can't be said.
 type storedState struct{ typename, text string }
 
 // stored is what suite/types has in its states after set.
 func (k sdk) stored() map[string]storedState {
+	if k.twoPointX {
+		stored := map[string]storedState{}
+		for _, name := range []string{"a_bool", "an_int", "a_long", "a_float", "a_double", "a_string", "a_custom"} {
+			stored[name] = storedState{typename: "io.jetfn.types/bytes"}
+		}
+		return stored
+	}
 	stored := map[string]storedState{
 		"a_bool": {"io.statefun.types/bool", "true"}, "an_int": {"io.statefun.types/int", "-7"},
 		"a_float": {"io.statefun.types/float", "1.5"}, "a_string": {"io.statefun.types/string", "grüße"},

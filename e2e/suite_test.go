@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -30,6 +29,8 @@ func behaviours() map[string]func(*testing.T, *suite) {
 		"keeps and forgets state":                 keepsState,
 		"keeps state of every type":               keepsTypes,
 		"sees a hot address's messages in order":  countsHotAddress,
+		"lets state expire":                       letsStateExpire,
+		"counts expiring state within a batch":    countsExpiringState,
 		"sends later":                             sendsLater,
 		"takes back what it sent for later":       takesBack,
 		"replies to its caller":                   replies,
@@ -76,28 +77,12 @@ func TestEveryExceptionOfAnSDKNamesABehaviour(t *testing.T) {
 	}
 }
 
-const suiteModule = `
-kind: io.statefun.endpoints.v2/http
-spec:
-  functions: suite/*
-  urlPathTemplate: http://127.0.0.1:%d/functions
-  maxConcurrentRequests: %d
-  failure: {attempts: 3, backoff: {min: 10ms, max: 50ms}}
----
-kind: io.jetfn.nats.v1/egress
-spec:
-  id: suite/out
----
-kind: io.jetfn.nats.v1/egress
-spec:
-  id: suite/raw
-`
-
 func startSuite(t *testing.T, k sdk) *suite {
 	t.Helper()
 	s := &suite{sdk: k, port: freePorts(t, 1)[0]}
 	s.function = startListening(t, s.port, k.program(t))
-	s.app = startApp(t, fmt.Sprintf(suiteModule, s.port, k.maxConcurrent))
+	// Two files: documents of a format with a version stand alone in theirs.
+	s.app = startApp(t, k.module(s.port), withModules(writeFile(t, "egresses.yaml", suiteEgresses)))
 	_, s.js = s.connect(t)
 	s.out = watch(t, s.js)
 	return s
