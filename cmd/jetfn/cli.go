@@ -50,6 +50,8 @@ type commandLine struct {
 	Bench    benchCommand    `cmd:"" help:"Measure speed on this machine."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 
+	Completion completionCommand `cmd:"" help:"Print what makes a shell complete commands."`
+
 	BenchWorker   benchWorkerCommand   `cmd:"" hidden:"" help:"The worker of bench."`
 	BenchFunction benchFunctionCommand `cmd:"" hidden:"" help:"The function of bench."`
 }
@@ -72,6 +74,11 @@ func run(ctx context.Context, args []string, c console) int {
 	if err != nil {
 		return report(c, outputText, err)
 	}
+	addExamples(parser.Model)
+	if len(args) > 0 && args[0] == completeCommand {
+		complete(parser.Model, args[1:], c.out)
+		return exitOK
+	}
 	settings, err := readSettings(settingsFile)
 	if err != nil {
 		return report(c, outputText, usage{err})
@@ -82,13 +89,26 @@ func run(ctx context.Context, args []string, c console) int {
 	case exited >= 0: // --help
 		return exited
 	case err != nil:
-		printf(c.err, "jetfn: %v\nTry jetfn --help, or --help after a command.\n", err)
+		if wantsJSON(args) {
+			writeProblem(c, usage{err})
+		} else {
+			printf(c.err, "jetfn: %v\nTry %s --help.\n", err, tried(err))
+		}
 		return exitUsage
 	}
 	if err := settings.check(parser.Model); err != nil {
 		return report(c, outputText, usage{err})
 	}
 	return report(c, outputOf(command), command.Run(line.logger(c)))
+}
+
+// tried is the command that could not be understood, as far as it could.
+func tried(err error) string {
+	var parsing *kong.ParseError
+	if errors.As(err, &parsing) && parsing.Context != nil && parsing.Context.Selected() != nil {
+		return "jetfn " + commandName(parsing.Context.Selected())
+	}
+	return "jetfn"
 }
 
 // outputOf is how the chosen command writes.
@@ -145,6 +165,8 @@ func report(c console, o output, err error) int {
 		return told.code
 	case o == outputJSON && errors.As(err, &answered):
 		printf(c.err, "%s\n", answered.document())
+	case o == outputJSON:
+		writeProblem(c, err)
 	default:
 		printf(c.err, "jetfn: %v\n", err)
 	}

@@ -131,7 +131,7 @@ func (d *demoCommand) show(ctx context.Context, out io.Writer, a runtime.Address
 	if d.Once {
 		return nil
 	}
-	suggest(out, a)
+	tellMore(out, a)
 	return nil
 }
 
@@ -156,7 +156,7 @@ func greetAll(ctx context.Context, out io.Writer, server serverFlags, greetings 
 	return nil
 }
 
-func suggest(out io.Writer, a runtime.Addresses) {
+func tellMore(out io.Writer, a runtime.Addresses) {
 	printf(out, `
 It goes on until you press Ctrl-C. Try, in another terminal:
 

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/jetfn/jetfn/internal/suggest"
 )
 
 // settingsFile holds flags that are the same every time: a mapping of their
@@ -115,7 +118,11 @@ func (s *settings) check(app *kong.Application) error {
 	slices.SortFunc(keys, func(a, b string) int { return s.lines[a] - s.lines[b] })
 	for _, key := range keys {
 		if !known[key] {
-			return fmt.Errorf("%s:%d: %s is no flag of jetfn", s.file, s.lines[key], key)
+			hint := ""
+			if near := suggest.Nearest(key, slices.Collect(maps.Keys(known))); near != "" {
+				hint = ", did you mean " + near + "?"
+			}
+			return fmt.Errorf("%s:%d: %s is no flag of jetfn%s", s.file, s.lines[key], key, hint)
 		}
 	}
 	return nil

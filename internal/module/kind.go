@@ -6,6 +6,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/suggest"
 )
 
 // The kinds of documents.
@@ -103,7 +104,7 @@ func (l *loader) component(root *yaml.Node) {
 
 func (l *loader) unknownKind(n *yaml.Node, kind string) {
 	hint := "kinds: " + strings.Join(kinds(), ", ")
-	if near := nearest(kind, kinds()); near != "" {
+	if near := suggest.Nearest(kind, kinds()); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	l.errorf(n, "kind", hint, "unknown kind %q", kind)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/jetfn/jetfn/internal/suggest"
 )
 
 const (
@@ -116,7 +118,7 @@ func (m mapping) hint(name string) string {
 	if inner := m.inside(name); inner != "" {
 		return "did you mean " + inner + "?"
 	}
-	if near := nearest(name, names); near != "" {
+	if near := suggest.Nearest(name, names); near != "" {
 		return "did you mean " + near + "?"
 	}
 	if len(names) == 0 {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/jetfn/jetfn/internal/suggest"
 )
 
 // scalar is a value that is no mapping and no list.
@@ -134,7 +136,7 @@ func anyCase(words []string) string {
 // noneOf reports a word that isn't one of those possible.
 func (l *loader) noneOf(n *yaml.Node, path, got string, words []string) {
 	hint := ""
-	if near := nearest(got, words); near != "" {
+	if near := suggest.Nearest(got, words); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	must := "must be " + words[0]

@@ -1,10 +1,11 @@
-package module
+// Package suggest finds the word that somebody may have meant.
+package suggest
 
 import "strings"
 
-// nearest returns the candidate that word was most likely meant to be, or ""
+// Nearest returns the candidate that word was most likely meant to be, or ""
 // if none is close. Case does not count.
-func nearest(word string, candidates []string) string {
+func Nearest(word string, candidates []string) string {
 	best, bestDistance := "", 3
 	if len(word) <= 4 {
 		bestDistance = 2
