@@ -52,6 +52,7 @@ type Config struct {
 	// Targets is asked when an ingress record is read again (Inbox.Fetch), and
 	// by a Feed that gets none of its own. Without it no ingress is declared.
 	Targets  Targets
+	Routings Routings      // nil: none
 	LeaseTTL time.Duration // default 5 seconds
 	// Domain is the JetStream domain; empty: the server's own.
 	Domain string

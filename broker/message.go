@@ -175,16 +175,25 @@ func (a *App) decodeIngress(m *stored, targets Targets, d *actor.Delivery) int {
 	}
 	ingress := actor.TypeName{Namespace: parts[0], Name: parts[1]}
 	types, valueType, declared := targets(ingress)
-	if !declared || len(types) == 0 {
-		d.Inputs = []actor.Input{badAddress(m, actor.Address{ID: parts[2]}, fmt.Sprintf("no module declares the ingress %s, or it has no targets; declare it, or publish to another", ingress))}
+	var routings []Routing
+	if a.cfg.Routings != nil {
+		routings = a.cfg.Routings(ingress)
+	}
+	if !declared || len(types)+len(routings) == 0 {
+		d.Inputs = []actor.Input{noTargets(m, ingress, parts[2])}
 		return p
 	}
-	d.Inputs = make([]actor.Input, len(types))
-	for i, t := range types {
+	d.Inputs = make([]actor.Input, 0, len(types)+len(routings))
+	for _, t := range types {
 		target := actor.Address{Type: t, ID: parts[2]}
-		if d.Inputs[i] = input(m, target, valueType); t.Namespace == actor.OwnNamespace {
-			d.Inputs[i] = badAddress(m, target, notForOutsiders(target))
+		in := input(m, target, valueType)
+		if t.Namespace == actor.OwnNamespace {
+			in = badAddress(m, target, notForOutsiders(target))
 		}
+		d.Inputs = append(d.Inputs, in)
+	}
+	for _, r := range routings {
+		d.Inputs = append(d.Inputs, r.routed(m, parts[2]))
 	}
 	return p
 }

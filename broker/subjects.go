@@ -254,6 +254,13 @@ func (n names) egressSubjects(prefixes map[actor.TypeName]string) []string {
 	})
 }
 
+// KeyedEgress is the stream and the subjects of an egress' messages that have
+// a key, where no prefix is configured.
+func KeyedEgress(app string, id actor.TypeName) (stream, subject string) {
+	n := names{app}
+	return n.egressStream(), n.egress(id, "", nil) + ".*"
+}
+
 func (n names) egressMarks() string { return n.app + ".mark.egress.*" }
 
 // covers reports whether a, a subject or one that ends in ">", matches all

@@ -206,6 +206,9 @@ type Ingress struct {
 	Stream   string
 	Subject  string // filter in Stream; empty: all
 	Consumer string // durable consumer whose filter and position are taken over once; empty: none
+
+	// Routers send its records on besides, by their contents.
+	Routers []Router
 }
 
 // Egress is a document of kind io.jetfn.nats.v1/egress.

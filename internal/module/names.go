@@ -107,9 +107,14 @@ func parsePattern(l *loader, n *yaml.Node, path string) (Pattern, bool) {
 	return Pattern{Namespace: t.Namespace, Name: t.Name}, true
 }
 
+// taken reports whether a namespace belongs to jetfn itself.
+func taken(namespace string) bool {
+	return namespace == reserved || strings.HasPrefix(namespace, reserved+"/")
+}
+
 // free reports names of the namespace that belongs to jetfn itself.
 func (l *loader) free(n *yaml.Node, path, namespace string) bool {
-	if namespace != reserved && !strings.HasPrefix(namespace, reserved+"/") {
+	if !taken(namespace) {
 		return true
 	}
 	l.errorf(n, path, "use another namespace", "the namespace %s is jetfn's own", reserved)

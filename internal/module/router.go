@@ -2,6 +2,7 @@ package module
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -18,6 +19,18 @@ type Router struct {
 	// ValueType is the type of the values as functions get them.
 	ValueType string
 	Route     *protoroute.Route
+}
+
+// Address is where a record goes.
+func (r Router) Address(record []byte) (actor.Address, error) {
+	a, err := r.Route.Address(record)
+	if err != nil {
+		return a, fmt.Errorf("router at %s: %w", r.Pos, err)
+	}
+	if taken(a.Type.Namespace) {
+		return a, fmt.Errorf("router at %s: %w: the namespace %s is jetfn's own", r.Pos, actor.ErrBadAddress, a.Type.Namespace)
+	}
+	return a, nil
 }
 
 const (

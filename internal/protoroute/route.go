@@ -14,8 +14,9 @@ import (
 // Route is a template of an address, checked against a message type. It is
 // safe for many goroutines.
 type Route struct {
-	message protoreflect.MessageDescriptor
-	parts   [3][]piece // namespace, name, id
+	template string
+	message  protoreflect.MessageDescriptor
+	parts    [3][]piece // namespace, name, id
 }
 
 // piece is a part of a template: text, or a path.
@@ -27,7 +28,7 @@ type piece struct {
 // Compile reads a template "namespace/name/id", split at the last two
 // slashes, with expressions {{$.path.to[0].field}}.
 func Compile(message protoreflect.MessageDescriptor, template string) (*Route, error) {
-	r := &Route{message: message}
+	r := &Route{template: template, message: message}
 	parts, err := split(template)
 	if err != nil {
 		return nil, err
@@ -99,6 +100,9 @@ func (r *Route) Namespace() (string, bool) {
 	}
 	return "", false
 }
+
+// String is the template.
+func (r *Route) String() string { return r.template }
 
 // Message is the full name of the message type.
 func (r *Route) Message() string { return string(r.message.FullName()) }

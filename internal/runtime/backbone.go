@@ -100,7 +100,7 @@ func (b *backbone) open(ctx context.Context, cfg Config) error {
 		SyncAlways:   cfg.embedded() && !cfg.SyncInterval,
 		Gate:         cfg.embedded(),
 		EgressMaxAge: cfg.EgressMaxAge, EgressMaxBytes: cfg.EgressMaxBytes,
-		EgressPrefix: prefixes(cfg.Module), Targets: targets(cfg.Module), Log: cfg.Log,
+		EgressPrefix: prefixes(cfg.Module), Targets: targets(cfg.Module), Routings: routings(cfg.Module), Log: cfg.Log,
 	})
 	if err != nil {
 		return err

@@ -29,8 +29,5 @@ func unconnected(m *module.Module, natsForKafka bool) error {
 			refuse(x.Pos, "egress %s: "+instead, x.ID, "Kinesis")
 		}
 	}
-	for _, x := range m.Routers {
-		refuse(x.Pos, "router of the ingress %s: routers are not supported yet", x.Ingress)
-	}
 	return errors.Join(problems...)
 }

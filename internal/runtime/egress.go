@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/broker"
 	"github.com/jetfn/jetfn/gateway"
 	"github.com/jetfn/jetfn/internal/module"
 )
@@ -96,4 +97,15 @@ func targets(m *module.Module) func(ingress actor.TypeName) ([]actor.TypeName, s
 		in, ok := byID[ingress]
 		return in.Targets, in.ValueType, ok
 	}
+}
+
+// routings answers where else an ingress sends its records.
+func routings(m *module.Module) broker.Routings {
+	byID := map[actor.TypeName][]broker.Routing{}
+	for _, in := range m.Ingresses {
+		for _, r := range in.Routers {
+			byID[in.ID] = append(byID[in.ID], broker.Routing{ValueType: r.ValueType, Address: r.Address})
+		}
+	}
+	return func(ingress actor.TypeName) []broker.Routing { return byID[ingress] }
 }

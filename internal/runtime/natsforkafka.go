@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/broker"
 	"github.com/jetfn/jetfn/gateway"
 	"github.com/jetfn/jetfn/internal/module"
 )
@@ -20,13 +21,20 @@ const (
 // onNATS returns m with the topics of Kafka and the streams of Kinesis as
 // ingresses kafka/<topic> and kinesis/<stream>, so that an application can be
 // tried without them. What several components read goes to the targets of all.
-func onNATS(m *module.Module) (*module.Module, error) {
+//
+// Records that functions write to a topic that is read too come back in,
+// through an ingress of the egress stream.
+func onNATS(m *module.Module, app string) (*module.Module, error) {
 	out := *m
 	out.KafkaIngresses, out.KinesisIngresses = nil, nil
 	t := &topics{module: &out, taken: map[actor.TypeName]module.Pos{}, index: map[actor.TypeName]int{}}
 	out.Ingresses = slices.Clone(m.Ingresses)
 	for _, in := range m.Ingresses {
 		t.taken[in.ID] = in.Pos
+	}
+	t.routers = map[actor.TypeName][]module.Router{}
+	for _, r := range m.Routers {
+		t.routers[r.Ingress] = append(t.routers[r.Ingress], r)
 	}
 	for _, in := range m.KafkaIngresses {
 		for _, topic := range in.Topics {
@@ -38,6 +46,7 @@ func onNATS(m *module.Module) (*module.Module, error) {
 			t.add(onKinesis, stream, in.Pos, in.ID)
 		}
 	}
+	t.loop(app)
 	return &out, errors.Join(t.problems...)
 }
 
@@ -46,6 +55,7 @@ type topics struct {
 	module   *module.Module
 	taken    map[actor.TypeName]module.Pos // what the module itself calls so
 	index    map[actor.TypeName]int        // in module.Ingresses
+	routers  map[actor.TypeName][]module.Router
 	problems []error
 }
 
@@ -59,7 +69,9 @@ func (t *topics) add(namespace string, topic module.Topic, pos module.Pos, ingre
 	i, ok := t.index[id]
 	if !ok {
 		t.index[id] = len(t.module.Ingresses)
-		t.module.Ingresses = append(t.module.Ingresses, module.Ingress{Pos: pos, ID: id, ValueType: topic.ValueType, Targets: slices.Clone(topic.Targets)})
+		t.module.Ingresses = append(t.module.Ingresses, module.Ingress{
+			Pos: pos, ID: id, ValueType: topic.ValueType, Targets: slices.Clone(topic.Targets), Routers: t.routers[ingress],
+		})
 		return
 	}
 	first := &t.module.Ingresses[i]
@@ -68,10 +80,29 @@ func (t *topics) add(namespace string, topic module.Topic, pos module.Pos, ingre
 			ErrUsage, pos, ingress, topic.Name, topic.ValueType, first.Pos, first.ValueType))
 		return
 	}
+	first.Routers = append(slices.Clip(first.Routers), t.routers[ingress]...)
 	for _, target := range topic.Targets {
 		if !slices.Contains(first.Targets, target) {
 			first.Targets = append(first.Targets, target)
 		}
+	}
+}
+
+// loop reads what the application itself writes to the topics that it reads.
+func (t *topics) loop(app string) {
+	n := len(t.module.Ingresses)
+	for _, in := range t.module.Ingresses[:n] {
+		if _, ours := t.index[in.ID]; !ours || len(in.Targets) == 0 {
+			continue
+		}
+		in.Stream, in.Subject = broker.KeyedEgress(app, in.ID)
+		in.ID.Namespace += "-egress"
+		in.Routers = nil // they see what comes from outside only
+		if other, ok := t.taken[in.ID]; ok {
+			t.problems = append(t.problems, fmt.Errorf("%w: %s: --nats-for-kafka needs the name %s", ErrUsage, other, in.ID))
+			continue
+		}
+		t.module.Ingresses = append(t.module.Ingresses, in)
 	}
 }
 

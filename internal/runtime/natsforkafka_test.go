@@ -1,12 +1,15 @@
 package runtime_test
 
 import (
+	"bytes"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/jetfn/jetfn/internal/module"
 	"github.com/jetfn/jetfn/internal/runtime"
 	"github.com/jetfn/jetfn/internal/wire/egress"
 	pb "github.com/jetfn/jetfn/internal/wire/reqreply"
@@ -114,5 +117,61 @@ func TestTopicsThatCannotBeSubjectsAreRefused(t *testing.T) {
 		if !errors.Is(err, runtime.ErrUsage) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: Run = %v, want ErrUsage with %q", name, err, c.want)
 		}
+	}
+}
+
+func TestARouterSendsRecordsWhereTheirContentsSay(t *testing.T) {
+	t.Parallel()
+	order := emitter(t, "shop", "receipts", func(id string) *pb.TypedValue { return kafkaRecord(t, "receipts", id) })
+	text, err := os.ReadFile("../module/testdata/format-3.0.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, found := module.Parse([]module.Source{{Name: "../module/testdata/module.yaml", Data: bytes.ReplaceAll(text, []byte("http://functions:8000/{function.name}"), []byte(order))}}, module.Options{})
+	if len(found) > 0 {
+		t.Fatal(found)
+	}
+	w := start(t, runtime.Config{NATSForKafka: true, Module: m})
+	receipts, letters := subscribe(t, w.NATS, "jetfn.egress.kafka.>"), subscribe(t, w.NATS, "jetfn.dlq.>")
+	nc := dial(t, w.NATS)
+	// Customer 7 buys a pen at the desk: shop/DESK/7-pen.
+	record := []byte("\x12\x02\x10\x07\x1a\x05\x0a\x03pen\x20\x01")
+	for range 20 {
+		if _, err := nc.Request("jetfn.ingress.kafka.raw-orders.some-key", record, patience); err != nil {
+			t.Fatal(err)
+		}
+		if m := next(t, receipts); m.Subject != "jetfn.egress.kafka.receipts.7-pen" || m.Header.Get("Jetfn-Source") != "shop/DESK/7-pen" {
+			t.Fatalf("receipt on %s from %s, want one from shop/DESK/7-pen", m.Subject, m.Header.Get("Jetfn-Source"))
+		}
+	}
+	for data, want := range map[string]string{
+		"\xff":             `"bad-type"`,
+		"\x12\x02\x10\x07": "shop.Order.items has 0 items, there is none at 0",
+	} {
+		if _, err := nc.Request("jetfn.ingress.kafka.raw-orders.some-key", []byte(data), patience); err != nil {
+			t.Fatal(err)
+		}
+		if m := next(t, letters); !strings.Contains(string(m.Data), want) {
+			t.Errorf("dead letter of %q: %s, want %s in it", data, m.Data, want)
+		}
+	}
+}
+
+func TestWhatIsWrittenToATopicIsReadFromIt(t *testing.T) {
+	t.Parallel()
+	first := emitter(t, "shop", "receipts", func(id string) *pb.TypedValue { return kafkaRecord(t, "middle", id) })
+	second := emitter(t, "shop", "receipts", func(id string) *pb.TypedValue { return kafkaRecord(t, "last", id) })
+	topics := func(name, target string) string {
+		return "---\nkind: io.statefun.kafka.v1/ingress\nspec: {id: shop/" + name + ", address: x, consumerGroupId: y, " +
+			"topics: [{topic: " + name + ", valueType: shop/Order, targets: [" + target + "]}]}\n"
+	}
+	w := start(t, runtime.Config{NATSForKafka: true, App: "chain", Module: parse(t, endpoint("shop/first", first)+endpoint("shop/second", second)+
+		kafkaIngress[strings.Index(kafkaIngress, "---\nkind: io.statefun.kafka.v1/egress"):]+topics("first", "shop/first")+topics("middle", "shop/second"))})
+	last := subscribe(t, w.NATS, "chain.egress.kafka.last.*")
+	if _, err := dial(t, w.NATS).Request("chain.ingress.kafka.first.Ada", []byte("an order"), patience); err != nil {
+		t.Fatal(err)
+	}
+	if m := next(t, last); m.Subject != "chain.egress.kafka.last.Ada" || m.Header.Get("Jetfn-Source") != "shop/second/Ada" {
+		t.Errorf("the last record is on %s from %s", m.Subject, m.Header.Get("Jetfn-Source"))
 	}
 }

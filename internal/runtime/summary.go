@@ -77,9 +77,12 @@ func (w *worker) ingressRows(row rowFunc) {
 		add("playground", fmt.Sprintf("PUT %s://%s:%d/<namespace>/<type>/<id>", w.security.scheme(), w.cfg.PlaygroundHost, in.Port))
 	}
 	for _, in := range w.cfg.Module.Ingresses {
-		names := make([]string, len(in.Targets))
-		for i, t := range in.Targets {
-			names[i] = t.String()
+		names := make([]string, 0, len(in.Targets)+len(in.Routers))
+		for _, t := range in.Targets {
+			names = append(names, t.String())
+		}
+		for _, r := range in.Routers {
+			names = append(names, r.Route.String())
 		}
 		from := fmt.Sprintf("%s.ingress.%s.<id>", w.cfg.App, tokens(in.ID))
 		if in.Stream != "" {

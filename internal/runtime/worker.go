@@ -34,7 +34,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	if cfg.NATSForKafka {
-		m, err := onNATS(cfg.Module)
+		m, err := onNATS(cfg.Module, cfg.App)
 		if err != nil {
 			return err
 		}
