@@ -317,9 +317,27 @@ const (
 	creationKey = "app"
 	popPrefix   = "pop." // positions of PopEgress, by a hash of the subject
 	leaseKey    = "lease"
+	pausePrefix = "pause." // function types without calls
 )
 
 // foreignKey is where the record of an ingress on an existing stream is.
 func foreignKey(ingress actor.TypeName) string {
 	return "ingress." + actor.Escape(ingress.Namespace) + "." + actor.Escape(ingress.Name)
+}
+
+// pauseKey is "pause.<ns>.<type>", escaped.
+func pauseKey(t actor.TypeName) string {
+	return pausePrefix + actor.Escape(t.Namespace) + "." + actor.Escape(t.Name)
+}
+
+func parsePauseKey(key string) (actor.TypeName, bool) {
+	ns, name, ok := strings.Cut(strings.TrimPrefix(key, pausePrefix), ".")
+	if !ok {
+		return actor.TypeName{}, false
+	}
+	t := actor.TypeName{}
+	var err1, err2 error
+	t.Namespace, err1 = actor.Unescape(ns)
+	t.Name, err2 = actor.Unescape(name)
+	return t, err1 == nil && err2 == nil
 }

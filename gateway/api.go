@@ -23,6 +23,8 @@ type APIConfig struct {
 	// DeadLetters and DeadLetterDesk may both be nil: /v1/dlq is not found.
 	DeadLetters    DeadLetters
 	DeadLetterDesk DeadLetterDesk
+	StateEditor    StateEditor  // nil: states can't be changed
+	Pauses         Pauses       // nil: functions can't be paused
 	Metrics        http.Handler // nil: /metrics is not found
 	Access         Access
 	// MaxBodyBytes limits a message's body. The default is 8 MiB less 64 KiB.
@@ -88,16 +90,6 @@ func (a *api) serveReady(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, status, "application/json", answer)
 }
 
-func (a *api) serveFunctions(w http.ResponseWriter, _ *http.Request) {
-	answer := struct {
-		Items []FunctionInfo `json:"items"`
-	}{Items: a.Functions.List()}
-	if answer.Items == nil {
-		answer.Items = []FunctionInfo{}
-	}
-	writeJSON(w, http.StatusOK, "application/json", answer)
-}
-
 func (a *api) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	writeText(w, fmt.Sprintf(`jetfn %s, application %s
 
@@ -106,7 +98,9 @@ GET  /v1/calls/{id}                      the answer to a call in the background
 POST /v1/send/{namespace}/{type}/{id}    send a message; the body is its value
 GET  /v1/state/{namespace}/{type}/{id}   what an address remembers
 GET  /v1/state/{namespace}/{type}        addresses with state, ?after= and ?limit=
+PUT  /v1/state/{namespace}/{type}/{id}/{name}   change a state; DELETE removes it
 GET  /v1/functions                       the functions
+POST /v1/functions/{namespace}/{type}/pause     stop its calls; resume lets them go on
 GET  /v1/dlq                             dead letters, ?function=, ?after= and ?limit=
 GET  /v1/dlq/{id}                        one of them; DELETE drops it
 POST /v1/dlq/{id}/replay                 send its message once more

@@ -397,7 +397,7 @@ func TestStateShowsEveryValueWithItsText(t *testing.T) {
 		}}, nil
 	}}
 	w := serve(app.handler(), request(http.MethodGet, "/v1/state/example/greeter/a%2Fb", ""))
-	want := `{"address":"example/greeter/a/b","partition":5,"revision":12,"values":{` +
+	want := `{"address":"example/greeter/a/b","partition":5,"revision":9,"values":{` +
 		`"empty":{"type":"io.statefun.types/string","value":"","text":"","writtenAt":1},` +
 		`"raw":{"type":"example/raw","value":"/w==","writtenAt":2,"expiresAt":3},` +
 		`"seen":{"type":"io.statefun.types/int","value":"DSkAAAA=","text":"41","writtenAt":4}}}` + "\n"
@@ -471,7 +471,7 @@ func TestTheOtherPages(t *testing.T) {
 		"health":        {waiting, "GET", "/healthz", 200, "ok\n"},
 		"ready":         {ready, "GET", "/readyz", 200, `{"ready":true}` + "\n"},
 		"not ready":     {waiting, "GET", "/readyz", 503, `{"ready":false,"reasons":["partition 3 is not recovered"]}` + "\n"},
-		"functions":     {ready, "GET", "/v1/functions", 200, `{"items":[{"type":"example/*","kind":"http","endpoint":"http://host/x","maxNumBatchRequests":1000}]}` + "\n"},
+		"functions":     {ready, "GET", "/v1/functions", 200, `{"items":[{"type":"example/*","kind":"http","endpoint":"http://host/x","maxNumBatchRequests":1000,"paused":false}]}` + "\n"},
 		"no functions":  {waiting, "GET", "/v1/functions", 200, `{"items":[]}` + "\n"},
 		"absolute form": {ready, "GET", "http://localhost:8080/readyz?x=/y", 200, `{"ready":true}` + "\n"},
 	} {

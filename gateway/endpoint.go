@@ -113,6 +113,19 @@ func (e *Endpoint) Function(t actor.TypeName) actor.Function {
 	return &remote{endpoint: e, url: target, name: name, states: e.registrationOf(t)}
 }
 
+// DeclaredType is the type that the function t declared for a state; empty if
+// it has not, as far as is known.
+func (e *Endpoint) DeclaredType(t actor.TypeName, state string) string {
+	e.mu.Lock()
+	r := e.registrations[t]
+	e.mu.Unlock()
+	if r == nil {
+		return ""
+	}
+	spec, _ := findSpec(r.known(), state)
+	return spec.typename
+}
+
 func (e *Endpoint) registrationOf(t actor.TypeName) *registration {
 	e.mu.Lock()
 	defer e.mu.Unlock()

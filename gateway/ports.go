@@ -129,6 +129,8 @@ type FunctionInfo struct {
 	Endpoint      string `json:"endpoint,omitempty"` // without credentials
 	MaxBatch      int    `json:"maxNumBatchRequests,omitempty"`
 	MaxConcurrent int    `json:"maxConcurrentRequests,omitempty"`
+	Paused        bool   `json:"paused"`            // gets no calls
+	Backlog       *int   `json:"backlog,omitempty"` // messages that wait; nil: not known
 }
 
 // Readiness knows what the application still waits for.

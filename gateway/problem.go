@@ -137,6 +137,8 @@ func problemOf(err error, write bool) *Problem {
 		return problem(badAddress, err.Error())
 	case errors.Is(err, ErrAlreadyReplayed):
 		return problem(alreadyReplayed, err.Error())
+	case errors.Is(err, ErrRevision):
+		return problem(revisionDiffers, err.Error())
 	case errors.Is(err, ErrUnknownFunction):
 		return problem(unknownFunction, err.Error())
 	case errors.Is(err, ErrBadType):

@@ -44,9 +44,8 @@ func (a *api) routes() []route {
 		{method: http.MethodGet, path: "/v1/calls/{id}", role: RoleIngress, serve: a.serveCallResult},
 		{method: http.MethodGet, path: "/v1/state/{namespace}/{type}", role: RoleRead, serve: a.serveStates},
 		{method: http.MethodGet, path: "/v1/state/{namespace}/{type}/{id}", role: RoleRead, serve: a.serveState},
-		{method: http.MethodGet, path: "/v1/functions", role: RoleRead, serve: fixed(a.serveFunctions)},
 	}
-	table = append(table, a.dlqRoutes()...)
+	table = slices.Concat(table, a.functionRoutes(), a.stateEditRoutes(), a.dlqRoutes())
 	if a.Metrics != nil {
 		table = append(table, route{method: http.MethodGet, path: "/metrics", role: RoleRead, serve: fixed(a.Metrics.ServeHTTP)})
 	}

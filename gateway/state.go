@@ -20,7 +20,7 @@ const (
 type AddressState struct {
 	Address   string                `json:"address"`
 	Partition int                   `json:"partition"`
-	Revision  uint64                `json:"revision"` // of the stored record; zero: not stored yet
+	Revision  uint64                `json:"revision"` // number of the commit that changed it last
 	Values    map[string]NamedValue `json:"values"`
 }
 
@@ -35,7 +35,7 @@ type NamedValue struct {
 
 func addressState(a actor.Address, view actor.StateView) AddressState {
 	out := AddressState{
-		Address: a.String(), Partition: view.Partition, Revision: view.Revision,
+		Address: a.String(), Partition: view.Partition, Revision: view.Commit,
 		Values: make(map[string]NamedValue, len(view.State)),
 	}
 	for i := range view.State {
@@ -68,7 +68,7 @@ func (a *api) serveState(w http.ResponseWriter, r *http.Request, raw []string) {
 	case err != nil:
 		a.fail(w, r, problemOf(err, false), target)
 	default:
-		writeJSON(w, http.StatusOK, "application/json", addressState(target, view))
+		a.answerState(w, r, target, &view, nil)
 	}
 }
 

@@ -45,7 +45,8 @@ type commandLine struct {
 	Demo     demoCommand     `cmd:"" help:"Run a greeter and show what happens."`
 	Send     sendCommand     `cmd:"" help:"Send a message to a function."`
 	Call     callCommand     `cmd:"" help:"Call a function and print its answer."`
-	State    stateCommand    `cmd:"" help:"Show what functions remember."`
+	State    stateCommand    `cmd:"" help:"Show and change what functions remember."`
+	Fn       fnCommand       `cmd:"" help:"List, pause and resume functions."`
 	Dlq      dlqCommand      `cmd:"" help:"Look at dead letters, replay and drop them."`
 	Bench    benchCommand    `cmd:"" help:"Measure speed on this machine."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`

@@ -68,14 +68,23 @@ func (s *sendCommand) Run(ctx context.Context, c console) error {
 	return err
 }
 
+// dataOf is what the command line says, or standard input for -.
+func dataOf(text string, in io.Reader) ([]byte, error) {
+	if text != "-" {
+		return []byte(text), nil
+	}
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return nil, fmt.Errorf("read standard input: %w", err)
+	}
+	return data, nil
+}
+
 // data is the message's bytes.
 func (s *messageFlags) data(in io.Reader) ([]byte, error) {
-	data := []byte(s.Data)
-	if s.Data == "-" {
-		var err error
-		if data, err = io.ReadAll(in); err != nil {
-			return nil, fmt.Errorf("read standard input: %w", err)
-		}
+	data, err := dataOf(s.Data, in)
+	if err != nil {
+		return nil, err
 	}
 	if s.JSON {
 		if s.Type == "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,11 +21,14 @@ import (
 type stateCommand struct {
 	Get stateGetCommand `cmd:"" help:"Show the state of one address."`
 	Ls  stateLsCommand  `cmd:"" help:"List the addresses of a type that have state."`
+	Set stateSetCommand `cmd:"" help:"Change one state of an address."`
+	Rm  stateRmCommand  `cmd:"" help:"Remove one state of an address, or all."`
 }
 
 // stateGetCommand is jetfn state get.
 type stateGetCommand struct {
 	Address string `arg:"" help:"namespace/type/id."`
+	Name    string `arg:"" optional:"" help:"Show the value of this state only, JSON indented."`
 	serverFlags
 }
 
@@ -38,10 +42,37 @@ func (s *stateGetCommand) Run(ctx context.Context, c console) error {
 	if err := s.do(ctx, http.MethodGet, "/v1/state/"+path, nil, nil, &state); err != nil {
 		return err
 	}
+	if s.Name != "" {
+		return s.one(c, &state)
+	}
 	if s.Output == outputJSON {
 		return json.NewEncoder(c.out).Encode(state)
 	}
 	return writeStates(c.out, []gateway.AddressState{state})
+}
+
+// one prints a single value.
+func (s *stateGetCommand) one(c console, state *gateway.AddressState) error {
+	v, ok := state.Values[s.Name]
+	if !ok {
+		return &answerError{problem: gateway.Problem{
+			Type: "urn:jetfn:problem:not-found", Title: "There is nothing here", Status: http.StatusNotFound,
+			Detail: fmt.Sprintf("the address has no state %q", s.Name), Address: state.Address,
+		}}
+	}
+	if s.Output == outputJSON {
+		return json.NewEncoder(c.out).Encode(v)
+	}
+	var pretty bytes.Buffer
+	switch {
+	case v.Text != nil:
+		printf(c.out, "%s\n", *v.Text)
+	case json.Indent(&pretty, v.Value, "", "  ") == nil:
+		printf(c.out, "%s\n", pretty.String())
+	default:
+		printf(c.out, "%s\n", strconv.QuoteToASCII(string(v.Value)))
+	}
+	return nil
 }
 
 // stateLsCommand is jetfn state ls.
@@ -121,6 +152,10 @@ func shown(v gateway.NamedValue) string {
 		return strconv.Quote(*v.Text)
 	}
 	const most = 60
+	var compact bytes.Buffer
+	if json.Compact(&compact, v.Value) == nil && compact.Len() <= 4*most {
+		return compact.String()
+	}
 	if len(v.Value) > most {
 		return strconv.QuoteToASCII(string(v.Value[:most])) + fmt.Sprintf("… (%d bytes)", len(v.Value))
 	}

@@ -90,6 +90,9 @@ func (w *worker) serveCalls(ctx context.Context, b *backbone, nc *nats.Conn) (*b
 
 // Call implements gateway.Caller.
 func (s surface) Call(ctx context.Context, r *gateway.CallRequest) (gateway.CallReply, error) {
+	if !r.Async && s.Paused(r.Target.Type) { // nobody should wait for it
+		return gateway.CallReply{}, fmt.Errorf("%w: %s gets no calls until it is resumed", gateway.ErrPaused, r.Target.Type)
+	}
 	got, err := s.client().Call(ctx, &caller.Request{Target: r.Target, Value: r.Value, Trace: r.Trace, Key: r.Key, Later: r.Async})
 	return s.callReply(&got), callError(err)
 }

@@ -167,6 +167,18 @@ func (c *catalog) close() {
 	}
 }
 
+// declaredType is the type that a function declared for a state; empty if that
+// isn't known.
+func (c *catalog) declaredType(t actor.TypeName, state string) string {
+	if _, ok := c.embedded[t]; ok {
+		return ""
+	}
+	if b := c.binding(t); b != nil {
+		return b.endpoint.DeclaredType(t, state)
+	}
+	return ""
+}
+
 func (c *catalog) binding(t actor.TypeName) *binding {
 	if b := c.exact[t]; b != nil {
 		return b

@@ -67,6 +67,11 @@ func (g *generation) run(ctx, held context.Context) error {
 	defer g.owners.Wait()
 	defer stop(errStopped)
 
+	paused, err := g.app.Paused(ctx)
+	if err != nil {
+		return err
+	}
+	g.worker.pauses.attach(g.seats, paused)
 	for _, s := range g.seats {
 		g.spawn(&g.owners, stop, func() error { return g.own(work, s) })
 	}

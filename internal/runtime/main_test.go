@@ -237,6 +237,21 @@ func request(tb testing.TB, method, url, body string) (int, http.Header, string)
 	return response.StatusCode, response.Header, string(text)
 }
 
+// answerOf makes a request over a connection of its own.
+func answerOf(tb testing.TB, r *http.Request) (int, string) {
+	tb.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	if err = errors.Join(err, response.Body.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
 func (w *worker) send(address string) {
 	w.tb.Helper()
 	if status, _, body := request(w.tb, http.MethodPost, "http://"+w.HTTP+"/v1/send/"+address, "hello"); status != http.StatusAccepted {

@@ -141,6 +141,23 @@ func TestAWorkerRunsWithTheDocumentedPermissions(t *testing.T) {
 	}
 	first.send("example/broken/Ada")
 	eventually(t, "the dead letter", func() bool { return strings.Contains(first.log.String(), "message dead-lettered") })
+	var letters []letter
+	eventually(t, "the dead letter's listing", func() bool {
+		letters, _ = first.letters("")
+		return len(letters) == 1
+	})
+	var answer struct {
+		Dropped int
+		Paused  bool
+	}
+	first.do(http.MethodPost, "/v1/dlq/"+letters[0].ID+"/replay", &letter{})
+	first.do(http.MethodDelete, "/v1/dlq/"+letters[0].ID, &answer)
+	first.do(http.MethodPost, "/v1/functions/example/broken/pause", &answer)
+	first.do(http.MethodPost, "/v1/functions/example/broken/resume", &answer)
+	eventually(t, "what is replayed is given up again, and dropped", func() bool {
+		first.do(http.MethodDelete, "/v1/dlq?all=true", &answer)
+		return answer.Dropped == 1
+	})
 	eventually(t, "the listing of the state", func() bool {
 		status, text := tryGet(t, "http://"+first.HTTP+"/v1/state/example/greeter")
 		return status == http.StatusOK && strings.Contains(text, "example/greeter/Ada")

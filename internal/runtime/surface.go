@@ -83,6 +83,20 @@ func (s surface) State(ctx context.Context, a actor.Address) (actor.StateView, e
 	return g.query(ctx, a)
 }
 
+// EditState implements gateway.StateEditor.
+func (s surface) EditState(ctx context.Context, a actor.Address, decide actor.Edit) (actor.StateView, error) {
+	g, err := s.generation()
+	if err != nil {
+		return actor.StateView{}, err
+	}
+	return g.edit(ctx, a, decide)
+}
+
+// DeclaredType implements gateway.StateEditor.
+func (s surface) DeclaredType(t actor.TypeName, state string) string {
+	return s.worker.catalog.declaredType(t, state)
+}
+
 // States implements gateway.States. It reads the bucket, which follows the
 // commits within a second or so, and leaves out what has expired.
 func (s surface) States(ctx context.Context, t actor.TypeName, after string, limit int) ([]gateway.StateItem, string, error) {

@@ -59,6 +59,8 @@ type worker struct {
 	catalog  *catalog
 	log      zerolog.Logger
 
+	pauses pauses
+
 	// current is the generation that is ready; nil between generations.
 	current atomic.Pointer[generation]
 
@@ -142,7 +144,7 @@ func (w *worker) api() http.Handler {
 	return gateway.NewAPI(gateway.APIConfig{
 		App: w.cfg.App, Version: w.cfg.Version,
 		Sender: surface{w}, Caller: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
-		DeadLetters: surface{w}, DeadLetterDesk: surface{w},
+		DeadLetters: surface{w}, DeadLetterDesk: surface{w}, StateEditor: surface{w}, Pauses: surface{w},
 		Metrics: w.meters.handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, Log: w.cfg.Log,
 	})
 }
@@ -163,6 +165,11 @@ func (w *worker) work(ctx context.Context) error {
 			return fmt.Errorf("write the start block: %w", err)
 		}
 	}
+	watched, end := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer end()
+	watch.Go(func() { w.pauses.watch(watched, w, b.app) })
 	stop, err := w.takeCalls(ctx, b)
 	if err != nil {
 		return err

@@ -87,6 +87,9 @@ func parse(m proto.Message, text string) (err error) {
 	return err
 }
 
+// Builtin reports whether typename is a built-in type.
+func Builtin(typename string) bool { return builtin(typename) != nil }
+
 // builtin returns an empty message of a built-in type, nil for other types.
 func builtin(typename string) proto.Message {
 	switch typename {
