@@ -2,6 +2,7 @@ package actor
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/jetfn/jetfn/internal/mutant"
 )
@@ -108,6 +109,11 @@ func (p *Partition) edit(w *waitingEdit) {
 func (p *Partition) checkEdited(self Address, change *Edited, next State) error {
 	if len(change.Sends) > 0 && len(change.Mutations) == 0 {
 		return errors.New("an edit sends without changing a state")
+	}
+	for i := range change.Mutations {
+		if strings.Contains(change.Mutations[i].Name, "/") {
+			return protocolError("the entry %q of a table of %s can't be edited", change.Mutations[i].Name, self)
+		}
 	}
 	if size := next.Size(); size > p.cfg.MaxState {
 		return limitError("the state of %s would take %d bytes, the limit is %d", self, size, p.cfg.MaxState)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,6 +157,7 @@ func TestAnEditSendsWithTheCallerItNames(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		a.want("callers", callers, []actor.Address{to("count", "c"), {}})
 		a.end()
 	})
@@ -220,11 +222,11 @@ func pausedKeepsOrder(t *testing.T, paused actor.TypeName) {
 func TestTimeInAPauseIsNotCountedAgainstAMessage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		broken := true
+		var repaired atomic.Bool
 		a := start(t, actortest.NewMemory(), catalog{"count": {
 			Policy: actor.Policy{Budget: 10 * time.Second, BackoffMin: time.Second, BackoffMax: time.Second},
 			Function: function(func(ctx context.Context, b *actor.Batch) (*actor.Effects, error) {
-				if broken {
+				if !repaired.Load() {
 					return nil, errors.New("broken")
 				}
 				return counter(ctx, b)
@@ -236,7 +238,7 @@ func TestTimeInAPauseIsNotCountedAgainstAMessage(t *testing.T) {
 		time.Sleep(time.Hour)
 		<-a.proc.Pause(nil)
 		time.Sleep(1500 * time.Millisecond) // tried again
-		broken = false
+		repaired.Store(true)
 		time.Sleep(time.Minute)
 		a.want("egress", a.emitted(), []string{"a=1"})
 		if n := len(a.memory.DeadLetters()); n != 0 {

@@ -65,7 +65,9 @@ func (a *api) stateEdit(r *http.Request, raw []string) (e stateEdit, p *Problem)
 		if p != nil {
 			return e, p
 		}
-		e.name = parts[0]
+		if e.name = parts[0]; strings.Contains(e.name, "/") {
+			return e, problem(unsupported, "entries of tables can't be changed from outside yet")
+		}
 	}
 	e.revision, p = revisionOf(r)
 	return e, p
