@@ -255,6 +255,7 @@ func (p *Partition) Settle() {
 	if p.Running() {
 		p.fireTimers()
 		p.sendOn()
+		p.states.relieve()
 		p.unstall()
 	}
 	if p.writer.idle() && p.Running() {
@@ -307,6 +308,10 @@ type Config struct {
 	// FlushInterval, in milliseconds, is how long state changes and timers
 	// gather before they are written. The default is 500.
 	FlushInterval int64
+	// FlushMost is how long state changes gather, in milliseconds, while
+	// addresses change again within it, but seldom within FlushInterval. The
+	// default is 5,000.
+	FlushMost int64
 	// CheckpointInterval is the least time between checkpoints, in
 	// milliseconds. The default is 1,000.
 	CheckpointInterval int64
@@ -339,7 +344,7 @@ type Config struct {
 	// default is 4,096.
 	CachedStates int
 	// SinkWindow is how many egress messages may be on their way at once. The
-	// default is 64.
+	// default is 1,024, as many as go in one batch.
 	SinkWindow int
 }
 
@@ -361,7 +366,7 @@ func (cfg Config) WithDefaults() Config {
 	def(&cfg.ResidentBytes, 4<<20)
 	def(&cfg.SpilledInputs, 1_000_000)
 	def(&cfg.CachedStates, 4096)
-	def(&cfg.SinkWindow, 64)
+	def(&cfg.SinkWindow, 1024)
 	if cfg.Incarnation == 0 {
 		cfg.Incarnation = rand.Uint64()
 	}
@@ -370,6 +375,9 @@ func (cfg Config) WithDefaults() Config {
 	}
 	if cfg.FlushInterval == 0 {
 		cfg.FlushInterval = 500
+	}
+	if cfg.FlushMost == 0 {
+		cfg.FlushMost = 5000
 	}
 	if cfg.CheckpointInterval == 0 {
 		cfg.CheckpointInterval = 1000

@@ -38,6 +38,7 @@ type sink struct {
 	from    uint64 // where a scan of recovered messages has to begin
 
 	queue    []*sinkItem // not known stored, in commit order
+	next     int         // items of queue before it are on their way
 	inFlight int
 	pause    int64
 	perAddr  bool // one unacknowledged message per address
@@ -101,11 +102,13 @@ func (s *sink) pump() {
 }
 
 func (s *sink) publish() {
-	for _, it := range s.queue {
-		if s.inFlight >= s.p.cfg.SinkWindow {
-			return
+	for i := s.next; i < len(s.queue) && s.inFlight < s.p.cfg.SinkWindow; i++ {
+		it := s.queue[i]
+		wait := s.perAddr && s.busy[it.message.Source] > 0
+		if i == s.next && (it.flying || !wait) {
+			s.next++
 		}
-		if it.flying || s.perAddr && s.busy[it.message.Source] > 0 {
+		if it.flying || wait {
 			continue
 		}
 		if mutant.On("sink-scan-from-publish") && !it.sent {
@@ -136,6 +139,7 @@ func (s *sink) stored(id SinkID, res WriteResult) {
 		s.remove(at)
 		return
 	}
+	s.next = min(s.next, at)
 	if s.phase == sinkOpen {
 		s.phase = sinkTrouble
 		s.p.notice(noticeDebug, "sink refused a message", it.message.Source, res.Err)
@@ -153,6 +157,9 @@ func (s *sink) find(id SinkID) int {
 
 func (s *sink) remove(at int) {
 	it := s.queue[at]
+	if at < s.next {
+		s.next--
+	}
 	if at == 0 {
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
@@ -250,7 +257,7 @@ func (s *sink) scanned(count uint64, ids []SinkID, err error) {
 		found[id] = true
 	}
 	queue := s.queue
-	s.queue = nil
+	s.queue, s.next = nil, 0
 	for _, it := range queue {
 		if found[it.message.ID] {
 			s.p.done(it.effect)

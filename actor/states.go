@@ -23,7 +23,14 @@ type states struct {
 	p       *Partition
 	entries map[StateKey]*entry
 	idle    *list.List // of *entry: clean and without an activation, oldest first
+	// merging is how many of the last changes, in parts of mergingAll, would
+	// have shared a record with the one before if that had waited longer.
+	merging int64
+	crowded bool // much is unapplied: nothing waits longer than it must
 }
+
+// mergingAll stands for all changes.
+const mergingAll = 1 << 20
 
 // entry is what one record of the store holds: an address's states, or an
 // entry of a table of its.
@@ -57,6 +64,7 @@ type entry struct {
 	written  uint64 // commit of the write in flight
 	removed  bool   // the write in flight is a removal
 	flushing bool   // an alarm will write it
+	changed  int64  // when the newest durable change was made; zero: not known
 	// shown says that a pending commit left something in the state, so that a
 	// former owner may still write that: a removal needs its marker (K6).
 	shown bool
@@ -275,6 +283,7 @@ func (s *states) change(e *entry, o overlay, recovered bool) {
 		return
 	}
 	e.change(o.mutations)
+	s.observe(e)
 	e.epoch, e.commit = o.epoch, o.commit
 	e.pending = append(e.pending, effect)
 	if effect.number <= e.stored && !mutant.On("state-older-over-newer") { // a zombie has written it meanwhile
@@ -284,6 +293,41 @@ func (s *states) change(e *entry, o overlay, recovered bool) {
 		e.current = e.durable
 	}
 	s.flushLater(e)
+}
+
+// observe notes when e changes. Addresses that change again between a short
+// and a long flush interval make the long one worth while; those that change
+// more often, or hardly ever, don't.
+func (s *states) observe(e *entry) {
+	since, share := s.p.now-e.changed, int64(0)
+	if e.changed != 0 && since > s.p.cfg.FlushInterval && since <= s.p.cfg.FlushMost {
+		share = mergingAll
+	}
+	e.changed = s.p.now
+	s.merging += (share - s.merging) / 64
+}
+
+// delay is how long a change waits for others of its address.
+func (s *states) delay() int64 {
+	least, most := s.p.cfg.FlushInterval, s.p.cfg.FlushMost
+	switch {
+	case s.p.draining:
+		return 0
+	case s.crowded || most <= least:
+		return least
+	}
+	return least + (most-least)*min(2*s.merging, mergingAll)/mergingAll
+}
+
+// relieve writes what waits if too many commits wait for it.
+func (s *states) relieve() {
+	waiting := len(s.p.applier.queue)
+	if crowded := 2*waiting > s.p.cfg.MaxUnapplied; !crowded || s.crowded {
+		s.crowded = crowded
+		return
+	}
+	s.crowded = true
+	s.hurry()
 }
 
 // change applies the mutations of a durable commit.
@@ -310,11 +354,7 @@ func (s *states) flushLater(e *entry) {
 		return
 	}
 	e.flushing = true
-	delay := s.p.cfg.FlushInterval
-	if s.p.draining {
-		delay = 0
-	}
-	s.p.after(delay, func() { s.flush(e) })
+	s.p.after(s.delay(), func() { s.flush(e) })
 }
 
 func (s *states) flush(e *entry) {

@@ -146,6 +146,7 @@ func MakePlan(seed uint64) *Plan {
 	}
 	p.operate()
 	p.route(rand.New(rand.NewPCG(seed, 0x726f757465)))
+	k.Config.FlushMost = pick[int64](r, 1, 300, 2000)
 	slices.SortStableFunc(p.Items, func(a, b Item) int { return int(a.At - b.At) })
 	return p
 }

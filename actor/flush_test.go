@@ -1,0 +1,116 @@
+package actor_test
+
+import (
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/actor/actortest"
+)
+
+// countedStore counts the writes to a store.
+type countedStore struct {
+	actor.StateStore
+	writes atomic.Int64
+}
+
+func (s *countedStore) Write(a actor.StateKey, r actor.StateRecord, revision uint64, done func(actor.WriteResult)) {
+	s.writes.Add(1)
+	s.StateStore.Write(a, r, revision, done)
+}
+
+// startCounting is start with a configuration and a count of state writes.
+func startCounting(t *testing.T, cfg actor.Config) (*app, *countedStore) {
+	t.Helper()
+	m := actortest.NewMemory()
+	ports := m.Ports(0)
+	store := &countedStore{StateStore: ports.State}
+	ports.State = store
+	cfg.Partitions = 1
+	functions := catalog{"counter": {Function: function(counter)}}
+	return run(t, m, actor.NewProcessor(cfg, ports, functions, actor.NewCalls(0), zerolog.Nop())), store
+}
+
+func TestStateIsWrittenAsOftenAsItsAddressesGainByIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cfg       actor.Config
+		addresses int
+		every     time.Duration
+		least     int64 // writes for 2,000 changes
+		most      int64
+	}{
+		"hot addresses, twice a second":                            {addresses: 1, every: 20 * time.Millisecond, least: 70, most: 90},
+		"addresses that change each second wait for each other":    {addresses: 20, every: 50 * time.Millisecond, least: 400, most: 700},
+		"the same with no more than half a second":                 {cfg: actor.Config{FlushMost: 500}, addresses: 20, every: 50 * time.Millisecond, least: 1950, most: 2000},
+		"addresses that hardly ever change again need not wait":    {addresses: 2000, every: 50 * time.Millisecond, least: 1950, most: 2000},
+		"what waits is written when too much waits for the writes": {cfg: actor.Config{MaxUnapplied: 20}, addresses: 20, every: 50 * time.Millisecond, least: 1500, most: 2000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a, store := startCounting(t, c.cfg)
+				defer a.end()
+				for i := range 2000 {
+					a.send(to("counter", strconv.Itoa(i%c.addresses)), "x")
+					time.Sleep(c.every)
+				}
+				if n := store.writes.Load(); n < c.least || n > c.most {
+					t.Errorf("2,000 changes of %d addresses, one every %v, are written %d times, want %d to %d", c.addresses, c.every, n, c.least, c.most)
+				}
+			})
+		})
+	}
+}
+
+func TestAFullWindowOfEgressMessagesIsOnItsWayAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := actortest.NewMemory()
+		ports := m.Ports(0)
+		sink := &heldSink{Sink: ports.Egress}
+		ports.Egress = sink
+		cfg := actor.Config{Partitions: 1, SinkWindow: 10}
+		a := run(t, m, actor.NewProcessor(cfg, ports, catalog{"counter": {Function: function(counter)}}, actor.NewCalls(0), zerolog.Nop()))
+		defer a.end()
+		for i := range 30 {
+			a.send(to("counter", strconv.Itoa(i)), "x")
+		}
+		synctest.Wait()
+		a.want("messages on their way", len(sink.held), 10)
+		for _, n := range []int{1, 3, 30} { // answered in any order
+			sink.answer(n)
+			synctest.Wait()
+			a.want("messages on their way", len(sink.held), min(10, 30-len(a.emitted())))
+		}
+		for len(sink.held) > 0 {
+			sink.answer(4)
+			synctest.Wait()
+		}
+		a.want("messages stored", len(a.emitted()), 30)
+	})
+}
+
+// heldSink stores messages when it is told to.
+type heldSink struct {
+	actor.Sink
+	held []func()
+}
+
+func (s *heldSink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteResult)) {
+	s.held = append(s.held, func() { s.Sink.Publish(m, mark, done) })
+}
+
+// answer stores n of those that wait, the newest first.
+func (s *heldSink) answer(n int) {
+	for ; n > 0 && len(s.held) > 0; n-- {
+		last := s.held[len(s.held)-1]
+		s.held = s.held[:len(s.held)-1]
+		last()
+	}
+}
