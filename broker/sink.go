@@ -31,25 +31,29 @@ type sink struct {
 	connection atomic.Uint64
 }
 
+// sinkHeaders is how many headers most egress messages have at most.
+const sinkHeaders = 8
+
 // errReconnected makes the owner write its marker again, and scan.
 var errReconnected = errors.New("the connection is another one than the marker's")
 
 func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteResult)) {
 	id := s.app.sinkID(m.ID)
-	out := &nats.Msg{Header: nats.Header{
-		HeaderID:         {id},
-		headerExpected:   {strconv.FormatUint(mark, 10)},
-		headerExpectedOf: {s.markSubject},
-	}}
-	setText(out.Header, HeaderSource, m.Source.String())
-	setTrace(out.Header, m.Trace)
+	out := &nats.Msg{Header: make(nats.Header, sinkHeaders)}
+	h := headers{h: out.Header, values: make([]string, 0, sinkHeaders)}
+	h.set(HeaderID, id)
+	h.set(headerExpected, strconv.FormatUint(mark, 10))
+	h.set(headerExpectedOf, s.markSubject)
+	h.setText(HeaderSource, m.Source.String())
+	h.setText(HeaderTraceParent, m.Trace.Parent)
+	h.setText(HeaderTraceState, m.Trace.State)
 	if m.DeadLetter != nil {
 		if err := s.app.fillDeadLetter(out, id, &m); err != nil {
 			done(actor.WriteResult{Outcome: actor.Refused, Err: err})
 			return
 		}
 	} else {
-		s.app.fillEgress(out, m.Egress)
+		s.app.fillEgress(out, &h, m.Egress)
 	}
 	s.writer.Write(&jspub.Write{Msg: out, ID: id, Lane: gather.Lane{Key: s.partition, Generation: mark}, May: s.connected}, done)
 }
@@ -62,12 +66,12 @@ func (s *sink) connected() error {
 	return nil
 }
 
-func (a *App) fillEgress(out *nats.Msg, m *actor.EgressMessage) {
+func (a *App) fillEgress(out *nats.Msg, h *headers, m *actor.EgressMessage) {
 	out.Subject = a.names.egress(m.ID, m.Key, a.cfg.EgressPrefix)
 	out.Data = m.Value.Data
-	setText(out.Header, HeaderType, m.Value.Type)
-	setText(out.Header, HeaderKey, m.Key)
-	setText(out.Header, HeaderTopic, m.Topic)
+	h.setText(HeaderType, m.Value.Type)
+	h.setText(HeaderKey, m.Key)
+	h.setText(HeaderTopic, m.Topic)
 }
 
 func (s *sink) Mark(body []byte, after uint64, done func(actor.WriteResult)) {

@@ -50,6 +50,7 @@ func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) err
 		printf(c.err, "jetfn: %d %s in modules\n", n, plural(n, "error"))
 		return reported{exitFailure}
 	}
+	runtime.TuneCollector()
 	return runtime.Run(ctx, runtime.Config{
 		Module: m, NATSForKafka: r.NATSForKafka, App: r.App, Version: buildOf().Version,
 		NATSURLs: r.NATS, NATS: r.Security.config(), DataDir: r.Data, NATSListen: r.NATSListen, SyncInterval: r.Sync == "interval",

@@ -54,6 +54,7 @@ func RunWorker(ctx context.Context, config string, in io.Reader, out io.Writer, 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer stop()
+		runtime.TuneCollector()
 		return runtime.Run(ctx, rc)
 	})
 	group.Go(func() error {
