@@ -261,6 +261,16 @@ func (p *Plan) gather(r *rand.Rand) {
 		it.At, it.Fault, it.Step = r.Int64N(k.Window+300), pick(r, MarkEvicted, MarkEvicted, Supersede), ""
 		p.Items = append(p.Items, it)
 	}
+	if r.IntN(2) == 0 { // refused batches whose refusal isn't heard
+		k.LoseAck, k.Timeout, k.Breaks, k.Delay, k.Lose = 300, 200, 0, 20, 0
+		k.Gather.Singles, k.Gather.Least, k.Gather.Most, k.Gather.Bytes = 1, 2, 4, 100
+		k.Hosts, k.Addresses, k.Limited, k.Config.EgressLimited, k.Messages, k.Window = 1, 3, false, false, 60, 200
+		for range 6 {
+			it := makeFault(r, k)
+			it.At, it.Fault, it.Step = r.Int64N(k.Window+1500), MarkEvicted, ""
+			p.Items = append(p.Items, it)
+		}
+	}
 }
 
 func makeKnobs(r *rand.Rand) Knobs {

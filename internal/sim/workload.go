@@ -284,27 +284,10 @@ func (v *invocation) apply(o op) {
 		if more {
 			v.send(v.c.target, v.message(o, "clear", 0))
 		}
-	case "lease":
-		v.set("lease", o.N)
-		v.e.Mutations[len(v.e.Mutations)-1].ExpireAfter = time.Duration(1+o.N*o.N*o.N) * time.Millisecond
-		if more {
-			v.delay(10*o.N, v.c.target, v.message(o, "count", 0), "")
-		}
-	case "renew":
-		v.renew("lease", time.Duration(1+o.N*o.N*o.N)*time.Millisecond)
-		if more {
-			v.delay(40*o.N, v.c.target, v.message(o, "renew", o.N), "")
-		}
-	case "entry": // reads it
-		v.set(o.entry(), v.get(o.entry())+1)
-		v.emit(o.entry() + " " + strconv.Itoa(v.get(o.entry())))
-		if o.N > 7 {
-			v.e.Mutations[len(v.e.Mutations)-1].ExpireAfter = time.Duration(1+o.N*o.N) * time.Millisecond
-		}
-	case "blind":
-		v.set(o.entry(), 100*o.N)
-	case "drop":
-		v.clear(o.entry())
+	case "lease", "renew":
+		v.applyLease(o, more)
+	case "entry", "blind", "drop":
+		v.applyEntry(o)
 	case "clear":
 		v.clear("x")
 		v.clear("n")
@@ -322,6 +305,38 @@ func (v *invocation) apply(o op) {
 		v.dice(o, next)
 	default:
 		v.applyTimers(o, next, more)
+	}
+}
+
+// applyLease does something with a state that expires.
+func (v *invocation) applyLease(o op, more bool) {
+	if o.Do == "renew" {
+		v.renew("lease", time.Duration(1+o.N*o.N*o.N)*time.Millisecond)
+		if more {
+			v.delay(40*o.N, v.c.target, v.message(o, "renew", o.N), "")
+		}
+		return
+	}
+	v.set("lease", o.N)
+	v.e.Mutations[len(v.e.Mutations)-1].ExpireAfter = time.Duration(1+o.N*o.N*o.N) * time.Millisecond
+	if more {
+		v.delay(10*o.N, v.c.target, v.message(o, "count", 0), "")
+	}
+}
+
+// applyEntry does something with an entry of a table.
+func (v *invocation) applyEntry(o op) {
+	switch o.Do {
+	case "entry": // reads it
+		v.set(o.entry(), v.get(o.entry())+1)
+		v.emit(o.entry() + " " + strconv.Itoa(v.get(o.entry())))
+		if o.N > 7 {
+			v.e.Mutations[len(v.e.Mutations)-1].ExpireAfter = time.Duration(1+o.N*o.N) * time.Millisecond
+		}
+	case "blind":
+		v.set(o.entry(), 100*o.N)
+	case "drop":
+		v.clear(o.entry())
 	}
 }
 
