@@ -36,8 +36,9 @@ type APIConfig struct {
 type api struct {
 	APIConfig
 
-	table []route
-	guard *guard
+	table       []route
+	description []byte // of the table, as OpenAPI
+	guard       *guard
 }
 
 // NewAPI returns the application's HTTP surface.
@@ -47,6 +48,7 @@ func NewAPI(cfg APIConfig) http.Handler {
 	}
 	a := &api{APIConfig: cfg, guard: newGuard(cfg.Access, false)}
 	a.table = a.routes()
+	a.describeAll()
 	return a
 }
 
@@ -77,17 +79,25 @@ func serveHealth(w http.ResponseWriter, _ *http.Request) {
 	writeText(w, "ok\n")
 }
 
+// readiness is the answer to a probe.
+type readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons,omitempty"`
+}
+
 func (a *api) serveReady(w http.ResponseWriter, _ *http.Request) {
-	answer := struct {
-		Ready   bool     `json:"ready"`
-		Reasons []string `json:"reasons,omitempty"`
-	}{Reasons: a.Readiness.Reasons()}
+	answer := readiness{Reasons: a.Readiness.Reasons()}
 	answer.Ready = len(answer.Reasons) == 0
 	status := http.StatusOK
 	if !answer.Ready {
 		status = http.StatusServiceUnavailable
 	}
-	writeJSON(w, status, "application/json", answer)
+	writeJSON(w, status, jsonType, answer)
+}
+
+// functionList is the answer to a listing.
+type functionList struct {
+	Items []FunctionInfo `json:"items"`
 }
 
 func (a *api) serveIndex(w http.ResponseWriter, _ *http.Request) {
@@ -104,7 +114,7 @@ POST /v1/functions/{namespace}/{type}/pause     stop its calls; resume lets them
 GET  /v1/dlq                             dead letters, ?function=, ?after= and ?limit=
 GET  /v1/dlq/{id}                        one of them; DELETE drops it
 POST /v1/dlq/{id}/replay                 send its message once more
-GET  /healthz  /readyz  /metrics
+GET  /healthz  /readyz  /metrics  /openapi.json
 
 Parts of an address are percent-encoded, a slash inside one as %%2F.
 `, a.Version, a.App))

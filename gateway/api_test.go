@@ -302,6 +302,10 @@ func TestSendRefusesBeforeItStores(t *testing.T) {
 		"two delays":           {request(http.MethodPost, "/v1/send/example/greeter/Bob?delay=1s", "x", "Jetfn-Delay", "2s"), 400, "bad-request"},
 		"a long key":           {request(http.MethodPost, "/v1/send/example/greeter/Bob", "x", "Idempotency-Key", strings.Repeat("k", 256)), 400, "bad-request"},
 		"jetfn's own":          {request(http.MethodPost, "/v1/send/jetfn/caller/x", "x"), 400, "bad-address"},
+		"a type of two lines":  {request(http.MethodPost, "/v1/send/example/greeter/Bob?valueType=a%2Fb%0D%0AJetfn-Id:%20x", "x"), 415, "bad-type"},
+		"a type with a tab":    {request(http.MethodPost, "/v1/send/example/greeter/Bob", "x", "Jetfn-Type", "a/b\tc"), 415, "bad-type"},
+		"a type in spaces":     {request(http.MethodPost, "/v1/send/example/greeter/Bob?valueType=%20a%2Fb", "x"), 415, "bad-type"},
+		"a medium with a tab":  {request(http.MethodPost, "/v1/send/example/greeter/Bob", "x", "Content-Type", "application/vnd.a/b\tc"), 415, "bad-type"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -137,10 +137,7 @@ func (a *api) serveDeadLetters(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, problemOf(err, false), actor.Address{})
 		return
 	}
-	page := struct {
-		Items []DeadLetter `json:"items"`
-		Next  string       `json:"next,omitempty"`
-	}{letters, next}
+	page := letterPage{letters, next}
 	if page.Items == nil {
 		page.Items = []DeadLetter{}
 	}
@@ -148,6 +145,12 @@ func (a *api) serveDeadLetters(w http.ResponseWriter, r *http.Request) {
 		page.Items[i].describe()
 	}
 	writeJSON(w, http.StatusOK, "application/json", page)
+}
+
+// letterPage is the answer to a listing.
+type letterPage struct {
+	Items []DeadLetter `json:"items"`
+	Next  string       `json:"next,omitempty"`
 }
 
 // letterQuery reads a page's parameters.

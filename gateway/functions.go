@@ -36,9 +36,7 @@ func (a *api) functionRoutes() []route {
 }
 
 func (a *api) serveFunctions(w http.ResponseWriter, r *http.Request) {
-	answer := struct {
-		Items []FunctionInfo `json:"items"`
-	}{Items: a.functions(r.Context())}
+	answer := functionList{Items: a.functions(r.Context())}
 	if answer.Items == nil {
 		answer.Items = []FunctionInfo{}
 	}

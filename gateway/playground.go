@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-
-	"github.com/jetfn/jetfn/actor"
 )
 
 // vendorType begins a Content-Type that names a value type.
@@ -66,9 +64,9 @@ func (h *playgroundIngress) store(w http.ResponseWriter, r *http.Request) *Probl
 	if !strings.HasPrefix(mediaType, vendorType) {
 		mediaType = "text/plain"
 	}
-	value, bad := actor.ValueFrom("", mediaType, body)
-	if bad != nil {
-		return problem(badType, bad.Detail).at(target)
+	value, p := valueFrom("", mediaType, body)
+	if p != nil {
+		return p.at(target)
 	}
 	if _, err := h.sender.Send(r.Context(), Message{Target: target, Value: value, Trace: traceOf(r)}); err != nil {
 		return problemOf(err, true).at(target)

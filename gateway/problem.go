@@ -33,6 +33,13 @@ type Problem struct {
 
 const problemPrefix = "urn:jetfn:problem:"
 
+// Media types of answers.
+const (
+	problemType = "application/problem+json"
+	jsonType    = "application/json"
+	textType    = "text/plain"
+)
+
 // slug names a kind of problem.
 type slug string
 
@@ -58,6 +65,15 @@ const (
 	functionFailed  slug = "function-failed"
 	paused          slug = "paused"
 )
+
+// slugs are all of them.
+func slugs() []slug {
+	return []slug{
+		badAddress, badBody, badRequest, unauthorized, notAllowed, unknownFunction, notFound, badMethod,
+		tooLarge, badType, busy, internal, unsupported, notReady, timeout,
+		alreadyReplayed, revisionDiffers, keyMismatch, functionFailed, paused,
+	}
+}
 
 // statusAndTitle is what all problems of a kind share.
 func (s slug) statusAndTitle() (int, string) {
@@ -185,7 +201,7 @@ func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
 	if p.challenge != "" {
 		w.Header().Set("WWW-Authenticate", p.challenge)
 	}
-	writeJSON(w, p.Status, "application/problem+json", p)
+	writeJSON(w, p.Status, problemType, p)
 }
 
 func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) {

@@ -39,6 +39,7 @@ func (a *api) routes() []route {
 		{method: http.MethodGet, path: "/", role: RolePublic, serve: fixed(a.serveIndex)},
 		{method: http.MethodGet, path: "/healthz", role: RolePublic, probe: true, serve: fixed(serveHealth)},
 		{method: http.MethodGet, path: "/readyz", role: RolePublic, probe: true, serve: fixed(a.serveReady)},
+		{method: http.MethodGet, path: "/openapi.json", role: RolePublic, serve: fixed(a.serveDescription)},
 		{method: http.MethodPost, path: "/v1/send/{namespace}/{type}/{id}", role: RoleIngress, serve: a.serveSend},
 		{method: http.MethodPost, path: "/v1/call/{namespace}/{type}/{id}", role: RoleIngress, serve: a.serveCall},
 		{method: http.MethodGet, path: "/v1/calls/{id}", role: RoleIngress, serve: a.serveCallResult},

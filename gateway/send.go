@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/jetfn/jetfn/actor"
@@ -41,7 +43,7 @@ func (a *api) serveSend(w http.ResponseWriter, r *http.Request, raw []string) {
 		a.fail(w, r, problemOf(err, true), target)
 		return
 	}
-	writeJSON(w, http.StatusAccepted, "application/json",
+	writeJSON(w, http.StatusAccepted, jsonType,
 		sent{ID: receipt.ID, Address: target.String(), Partition: receipt.Partition, Seq: receipt.Seq})
 }
 
@@ -116,9 +118,17 @@ func valueOf(w http.ResponseWriter, r *http.Request, limit int64) (actor.Value, 
 	if p != nil {
 		return actor.Value{}, p
 	}
-	value, bad := actor.ValueFrom(typename, r.Header.Get("Content-Type"), body)
+	return valueFrom(typename, r.Header.Get("Content-Type"), body)
+}
+
+// valueFrom is a value whose type can be a header of a message.
+func valueFrom(typename, mediaType string, body []byte) (actor.Value, *Problem) {
+	value, bad := actor.ValueFrom(typename, mediaType, body)
 	if bad != nil {
 		return actor.Value{}, problem(badType, bad.Detail)
+	}
+	if strings.TrimSpace(value.Type) != value.Type || strings.ContainsFunc(value.Type, unicode.IsControl) {
+		return actor.Value{}, problem(badType, fmt.Sprintf("the type name %q has control characters, or spaces around it", value.Type))
 	}
 	return value, nil
 }

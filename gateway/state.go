@@ -97,7 +97,7 @@ func (a *api) serveStates(w http.ResponseWriter, r *http.Request, raw []string) 
 	for i := range items {
 		page.Items[i] = addressState(items[i].Address, items[i].View)
 	}
-	writeJSON(w, http.StatusOK, "application/json", page)
+	writeJSON(w, http.StatusOK, jsonType, page)
 }
 
 func limitOf(r *http.Request) (int, *Problem) {

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -196,6 +197,25 @@ func TestAnAddressThatOthersReachNeedsCredentials(t *testing.T) {
 				t.Errorf("Run = %v, want a usage error with %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestEveryRouteOfAWorkerIsDescribed(t *testing.T) {
+	t.Parallel()
+	w := start(t, runtime.Config{Module: greeter(t)})
+	_, text := tryGet(t, "http://"+w.HTTP+"/openapi.json")
+	var document struct {
+		Paths map[string]map[string]struct{ Summary string }
+	}
+	if err := json.Unmarshal([]byte(text), &document); err != nil || len(document.Paths) < 8 {
+		t.Fatalf("GET /openapi.json = %s, %v", text, err)
+	}
+	for path, operations := range document.Paths {
+		for method, op := range operations {
+			if op.Summary == "" {
+				t.Errorf("%s %s is not described: add it to gateway/operations.go, and its ports to openapi_test.go", method, path)
+			}
+		}
 	}
 }
 
