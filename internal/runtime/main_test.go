@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -335,17 +336,23 @@ func endpoint(functions, url string) string {
 	return fmt.Sprintf("---\nkind: io.statefun.endpoints.v2/http\nspec: {functions: %q, urlPathTemplate: %q}\n", functions, url)
 }
 
-// freePort is one that nobody uses now.
+// freePort is one that nobody uses now, and that the system gives to nobody
+// who asks for any port: those are higher.
 func freePort(tb testing.TB) int {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for range 100 {
+		port := 20_000 + rand.IntN(10_000)
+		ln, err := net.Listen("tcp", "127.0.0.1:"+itoa(port))
+		if err != nil {
+			continue
+		}
+		if err := ln.Close(); err != nil {
+			tb.Fatal(err)
+		}
+		return port
 	}
-	if err := ln.Close(); err != nil {
-		tb.Fatal(err)
-	}
-	return ln.Addr().(*net.TCPAddr).Port
+	tb.Fatal("no free port")
+	return 0
 }
 
 // foreignNATS is a server that isn't jetfn's.
