@@ -123,9 +123,12 @@ func (p *Partition) delay(c *completion, d *Delayed) {
 
 // checkEffects refuses what can't be committed, and measures the rest.
 func (p *Partition) checkEffects(self Address, effects *Effects) (size int, err error) {
+	if n := len(effects.Sends) + len(effects.Egress) + len(effects.Delayed); n > p.cfg.MaxSends {
+		return 0, limitError("%s asks for %d messages in one call, the limit is %d", self, n, p.cfg.MaxSends)
+	}
 	message := func(v *Value, target Address) {
 		n := messageSize(v, target.ID) + len(self.ID)
-		size += n
+		size += n - messageRoom + messageOverhead
 		if n > p.cfg.MaxMessage && err == nil {
 			err = limitError("%s sends a message of %d bytes, the limit is %d", self, n, p.cfg.MaxMessage)
 		}
@@ -155,9 +158,16 @@ func (p *Partition) checkEffects(self Address, effects *Effects) (size int, err 
 	return size, p.checkDelayed(self, effects.Delayed)
 }
 
+// messageRoom is what a message takes at most besides its value, its type and
+// its ids; messageOverhead is about what it takes.
+const (
+	messageRoom     = 512
+	messageOverhead = 96
+)
+
 // messageSize is what a message for an address of id takes at most, besides
 // its caller's id.
-func messageSize(v *Value, id string) int { return len(v.Data) + len(v.Type) + len(id) + 512 }
+func messageSize(v *Value, id string) int { return len(v.Data) + len(v.Type) + len(id) + messageRoom }
 
 func (p *Partition) checkDelayed(self Address, list []Delayed) error {
 	here := map[string]bool{} // tokens set or cancelled by this list

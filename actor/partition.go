@@ -327,8 +327,12 @@ type Config struct {
 	// MaxEffects caps the messages of one call, in bytes. The default is
 	// 64 MiB.
 	MaxEffects int
+	// MaxSends caps the messages of one call, those to functions, delayed ones
+	// and those to egresses together. The default is 250,000.
+	MaxSends int
 	// MaxState is the largest state of an address, in bytes. The default,
-	// which comes from the store in a Processor, is 512 KiB.
+	// which comes from the store in a Processor, is 512 KiB; the store's limit
+	// holds, too.
 	MaxState int
 	// MaxUnapplied is how many commits may wait for their effects to be in
 	// place before no further call is made. The default is 1,024.
@@ -360,6 +364,7 @@ func (cfg Config) WithDefaults() Config {
 	def(&cfg.MaxPack, min(cfg.MaxRecord/2, 1<<20))
 	def(&cfg.MaxMessage, cfg.MaxRecord)
 	def(&cfg.MaxEffects, 64<<20)
+	def(&cfg.MaxSends, 250_000)
 	def(&cfg.MaxState, 512<<10)
 	def(&cfg.MaxUnapplied, 1024)
 	def(&cfg.ResidentInputs, 4096)

@@ -68,7 +68,7 @@ func NewProcessor(cfg Config, ports Ports, catalog Catalog, calls *Calls, log ze
 	if ports.Journal != nil && cfg.MaxRecord == 0 {
 		cfg.MaxRecord = ports.Journal.MaxRecord()
 	}
-	if ports.State != nil && cfg.MaxState == 0 {
+	if ports.State != nil && (cfg.MaxState == 0 || cfg.MaxState > ports.State.MaxState()) {
 		cfg.MaxState = ports.State.MaxState()
 	}
 	cfg = cfg.WithDefaults()

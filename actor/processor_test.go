@@ -349,6 +349,8 @@ func TestEffectsBeyondALimitDeadLetterWithTheLimitNamed(t *testing.T) {
 		"state":   {Mutations: []actor.Mutation{{Name: "n", Value: actor.Value{Data: big}}}},
 		"message": {Egress: []actor.EgressMessage{{Value: actor.Value{Data: big}}}},
 		"address": {Sends: []actor.Send{{Target: to("f", strings.Repeat("x", 4000))}}},
+		"sends":   {Sends: slices.Repeat([]actor.Send{{Target: to("g", "b")}}, 250_001)},
+		"bytes":   {Egress: slices.Repeat([]actor.EgressMessage{{Value: actor.Value{Data: big[:1<<19]}}}, 129)},
 	}
 	for name, effects := range tests {
 		t.Run(name, func(t *testing.T) {

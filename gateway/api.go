@@ -7,11 +7,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// defaultMaxRequests are in progress at most.
+const defaultMaxRequests = 16384
+
 // defaultMaxBodyBytes leaves room for headers in a message of 8 MiB.
 const defaultMaxBodyBytes = 8<<20 - 64<<10
 
 // APIConfig is what the HTTP surface needs. Only Metrics, Access,
-// MaxBodyBytes and Log may be left out.
+// MaxBodyBytes, MaxRequests and Log may be left out.
 type APIConfig struct {
 	App       string // the application's name, shown at /
 	Version   string // shown at /
@@ -29,7 +32,10 @@ type APIConfig struct {
 	Access         Access
 	// MaxBodyBytes limits a message's body. The default is 8 MiB less 64 KiB.
 	MaxBodyBytes int64
-	Log          zerolog.Logger
+	// MaxRequests limits the requests in progress, besides those of probes.
+	// The default is 16,384.
+	MaxRequests int
+	Log         zerolog.Logger
 }
 
 // api routes by hand: a mux would clean paths and redirect.
@@ -39,6 +45,7 @@ type api struct {
 	table       []route
 	description []byte // of the table, as OpenAPI
 	guard       *guard
+	under       requests
 }
 
 // NewAPI returns the application's HTTP surface.
@@ -46,7 +53,10 @@ func NewAPI(cfg APIConfig) http.Handler {
 	if cfg.MaxBodyBytes == 0 {
 		cfg.MaxBodyBytes = defaultMaxBodyBytes
 	}
-	a := &api{APIConfig: cfg, guard: newGuard(cfg.Access, false)}
+	if cfg.MaxRequests == 0 {
+		cfg.MaxRequests = defaultMaxRequests
+	}
+	a := &api{APIConfig: cfg, under: requests{limit: int64(cfg.MaxRequests)}, guard: newGuard(cfg.Access, false)}
 	a.table = a.routes()
 	a.describeAll()
 	return a
@@ -67,6 +77,10 @@ func (a *api) route(w http.ResponseWriter, r *http.Request) {
 		if refused := a.guard.refuse(r, role); refused != nil {
 			p = refused
 		}
+		if full := a.under.begin(); full != nil {
+			p = full
+		}
+		defer a.under.end()
 	}
 	if p != nil {
 		p.write(w, r)

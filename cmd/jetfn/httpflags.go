@@ -19,12 +19,13 @@ type httpFlags struct {
 	MaxBody        int64  `default:"8323072" help:"Bytes that the body of a request may have."`
 	MaxHeader      int    `default:"65536" help:"Bytes that the headers of a request may have."`
 	MaxConnections int    `default:"4096" help:"Connections that are served at a time."`
+	MaxRequests    int    `default:"16384" help:"Requests in progress at a time, without probes; more are answered 429."`
 }
 
 func (f *httpFlags) config() runtime.HTTPConfig {
 	return runtime.HTTPConfig{
 		TokenFile: f.Tokens, Tokens: strings.ReplaceAll(os.Getenv(tokensVariable), ",", "\n"),
 		TLSCert: f.TLSCert, TLSKey: f.TLSKey, TLSClientCA: f.TLSClientCA,
-		MaxBodyBytes: f.MaxBody, MaxHeaderBytes: f.MaxHeader, MaxConnections: f.MaxConnections,
+		MaxBodyBytes: f.MaxBody, MaxHeaderBytes: f.MaxHeader, MaxConnections: f.MaxConnections, MaxRequests: f.MaxRequests,
 	}
 }

@@ -32,7 +32,8 @@ type runCommand struct {
 	EgressMaxAge   time.Duration `default:"168h" help:"How long egress, ingress and dead-letter streams keep messages."`
 	EgressMaxBytes int64         `default:"0" help:"Size at which the egress stream refuses new messages; 0: none."`
 
-	HTTPListener httpFlags `embed:"" prefix:"http-"`
+	Limits       limitFlags `embed:""`
+	HTTPListener httpFlags  `embed:"" prefix:"http-"`
 
 	NATSForKafka   bool   `name:"nats-for-kafka" help:"Make topics of Kafka and streams of Kinesis NATS subjects, to try an application without them."`
 	PlaygroundHost string `default:"127.0.0.1" help:"Host that the playground's ports listen on."`
@@ -57,7 +58,8 @@ func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) err
 		HTTPAddr: r.HTTP, HTTP: r.HTTPListener.config(), PlaygroundHost: r.PlaygroundHost, Insecure: r.Insecure,
 		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask, MaxCalls: r.MaxCalls,
 		EgressMaxAge: r.EgressMaxAge, EgressMaxBytes: r.EgressMaxBytes,
-		Out: c.out, Log: log,
+		Limits: r.Limits.config(),
+		Out:    c.out, Log: log,
 	})
 }
 

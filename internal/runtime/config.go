@@ -79,6 +79,7 @@ type Config struct {
 	History    time.Duration // how long the journal is kept
 	MaxPerTask int           // calls in flight, default 1,024
 	MaxCalls   int           // clients that wait for an answer, default 10,000
+	Limits     Limits
 
 	EgressMaxAge   time.Duration // default 7 days
 	EgressMaxBytes int64         // default no limit
@@ -149,6 +150,9 @@ func (c Config) check() error {
 	}
 	if c.Partitions < 0 || c.Partitions > 4096 {
 		return fmt.Errorf("%w: --partitions %d is not between 1 and 4096", ErrUsage, c.Partitions)
+	}
+	if err := c.Limits.check(); err != nil {
+		return err
 	}
 	if c.MaxPerTask < 0 || c.MaxCalls < 0 || c.History < 0 {
 		return fmt.Errorf("%w: --max-per-task, --max-calls and --history can't be negative", ErrUsage)

@@ -49,6 +49,7 @@ func newGeneration(ctx context.Context, w *worker, b *backbone) *generation {
 			Partition: p, Partitions: b.app.Partitions(),
 			TrimDelay: w.cfg.trimDelay(), EgressLimited: w.cfg.EgressMaxBytes > 0,
 		}
+		w.cfg.Limits.apply(&cfg)
 		g.seats = append(g.seats, &seat{
 			partition: p,
 			processor: actor.NewProcessor(cfg, ports, w.catalog, calls, w.cfg.Log),

@@ -28,6 +28,7 @@ type HTTPConfig struct {
 	MaxBodyBytes   int64 // default 8 MiB less 64 KiB
 	MaxHeaderBytes int   // default 64 KiB
 	MaxConnections int   // default 4,096
+	MaxRequests    int   // in progress, default 16,384
 }
 
 // credentials reports whether clients need any.
@@ -43,8 +44,8 @@ func (c HTTPConfig) check() error {
 		return fmt.Errorf("%w: --http-tls-cert and --http-tls-key go together", ErrUsage)
 	case c.TLSClientCA != "" && c.TLSCert == "":
 		return fmt.Errorf("%w: --http-tls-client-ca needs --http-tls-cert and --http-tls-key", ErrUsage)
-	case c.MaxBodyBytes < 0 || c.MaxHeaderBytes < 0 || c.MaxConnections < 0:
-		return fmt.Errorf("%w: --http-max-body, --http-max-header and --http-max-connections can't be negative", ErrUsage)
+	case c.MaxBodyBytes < 0 || c.MaxHeaderBytes < 0 || c.MaxConnections < 0 || c.MaxRequests < 0:
+		return fmt.Errorf("%w: --http-max-body, --http-max-header, --http-max-connections and --http-max-requests can't be negative", ErrUsage)
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func (w *worker) acquire(ctx context.Context) (err error) {
 	if w.meters, err = newMeters(); err != nil {
 		return err
 	}
-	if w.catalog, err = newCatalog(w.cfg.Module, w.cfg.Functions, w.meters.tally, w.cfg.Log); err != nil {
+	if w.catalog, err = newCatalog(w.cfg.Limits.held(w.cfg.Module), w.cfg.Functions, w.meters.tally, w.cfg.Log); err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	w.catalog.bind(actor.CallerType(), &caller.Function{MaxAnswer: func() int { return int(w.maxAnswer.Load()) }})
@@ -145,7 +145,7 @@ func (w *worker) api() http.Handler {
 		App: w.cfg.App, Version: w.cfg.Version,
 		Sender: surface{w}, Caller: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
 		DeadLetters: surface{w}, DeadLetterDesk: surface{w}, StateEditor: surface{w}, Pauses: surface{w},
-		Metrics: w.meters.handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, Log: w.cfg.Log,
+		Metrics: w.meters.handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, MaxRequests: w.cfg.HTTP.MaxRequests, Log: w.cfg.Log,
 	})
 }
 
