@@ -50,7 +50,7 @@ func (s Schedule) Next(t time.Time) time.Time { return s.next.Next(t) }
 // newest is the last tick up to now, from first, which is one, on.
 func (s Schedule) newest(first, now time.Time) time.Time {
 	if every, ok := s.next.(cron.ConstantDelaySchedule); ok {
-		return first.Add(now.Sub(first) / every.Delay * every.Delay)
+		return now.Add(-(now.Sub(first) % every.Delay))
 	}
 	for {
 		next := s.next.Next(first)

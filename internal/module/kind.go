@@ -21,6 +21,7 @@ const (
 	kindPlaygroundEgress  = "io.statefun.playground.v1/egress"
 	kindNATSIngress       = "io.jetfn.nats.v1/ingress"
 	kindNATSEgress        = "io.jetfn.nats.v1/egress"
+	kindCronIngress       = "io.jetfn.cron.v1/ingress"
 )
 
 // component is a kind of document.
@@ -52,6 +53,7 @@ func components() []component {
 		{kindPlaygroundEgress, "A port where messages of functions are fetched over HTTP.", playgroundEgress},
 		{kindNATSIngress, "Messages on NATS subjects, for functions.", natsIngress},
 		{kindNATSEgress, "Messages of functions, for NATS subjects.", natsEgress},
+		{kindCronIngress, "Messages at the times of a schedule, for functions.", cronIngress},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/cron"
 )
 
 // Module is what all the files of an application say together.
@@ -18,6 +19,7 @@ type Module struct {
 	KafkaEgresses       []KafkaEgress
 	KinesisIngresses    []KinesisIngress
 	KinesisEgresses     []KinesisEgress
+	CronIngresses       []CronIngress
 	PlaygroundIngresses []PlaygroundIngress
 	PlaygroundEgresses  []PlaygroundEgress
 }
@@ -209,6 +211,13 @@ type Ingress struct {
 
 	// Routers send its records on besides, by their contents.
 	Routers []Router
+}
+
+// CronIngress is a document of kind io.jetfn.cron.v1/ingress.
+type CronIngress struct {
+	cron.Ingress
+
+	Pos Pos
 }
 
 // Egress is a document of kind io.jetfn.nats.v1/egress.

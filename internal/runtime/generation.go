@@ -90,6 +90,7 @@ func (g *generation) run(ctx, held context.Context) error {
 	if err != nil {
 		return ignoreStop(err)
 	}
+	g.intake.Go(func() { g.wakeCron(intake) })
 	g.ready()
 	defer g.worker.current.Store(nil)
 

@@ -90,6 +90,14 @@ func (w *worker) ingressRows(row rowFunc) {
 		}
 		add(in.ID.String(), fmt.Sprintf("%s to %s", from, strings.Join(names, ", ")))
 	}
+	for i := range w.cfg.Module.CronIngresses {
+		in := &w.cfg.Module.CronIngresses[i]
+		names := make([]string, len(in.Targets))
+		for i, t := range in.Targets {
+			names[i] = t.String()
+		}
+		add(in.ID.String(), fmt.Sprintf("%s to %s", in.Schedule, strings.Join(names, ", ")))
+	}
 	add("any function", w.cfg.App+".fn.<namespace>.<type>.<id>")
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/jetfn/jetfn/broker"
 	"github.com/jetfn/jetfn/gateway"
 	"github.com/jetfn/jetfn/internal/caller"
+	"github.com/jetfn/jetfn/internal/cron"
 )
 
 // longLived is how long a generation has to have lived for the next one to
@@ -86,6 +87,7 @@ func (w *worker) acquire(ctx context.Context) (err error) {
 	if w.catalog, err = newCatalog(w.cfg.Limits.held(w.cfg.Module), w.cfg.Functions, w.meters.tally, w.cfg.Log); err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
+	w.catalog.bind(cron.Type(), &cron.Function{Ingresses: w.cronIngress})
 	w.catalog.bind(actor.CallerType(), &caller.Function{MaxAnswer: func() int { return int(w.maxAnswer.Load()) }})
 	if err := errors.Join(w.meters.watchPartitions(w.stats), w.meters.watchEndpoints(w.catalog), w.meters.watchIngresses(w.missed)); err != nil {
 		return err
