@@ -31,7 +31,7 @@ func ValueFrom(typ, contentType string, body []byte) (Value, *Problem) {
 	case "", "text/plain":
 		return TextValue(body)
 	default:
-		return Value{Data: body}, badType(fmt.Sprintf("content type %q does not say the value's type; name it, for example as %s<namespace>/<name>", contentType, vendorPrefix))
+		return Value{Data: body}, badType(fmt.Sprintf("content type %q does not say the value's type: send text as text/plain, other values as %s<namespace>/<name>", contentType, vendorPrefix))
 	}
 }
 

@@ -2,7 +2,7 @@
 // forgotten when nothing came for a minute.
 //
 //	go run ./examples/go/counter
-//	curl -d 'login' http://127.0.0.1:8080/v1/call/example/limit/ann
+//	curl -H 'Content-Type: text/plain' -d login http://127.0.0.1:8080/v1/call/example/limit/ann
 package main
 
 import (

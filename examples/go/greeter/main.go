@@ -2,7 +2,7 @@
 // often it has seen whom. Run it, and talk to it:
 //
 //	go run ./examples/go/greeter
-//	curl -d 'hello' http://127.0.0.1:8080/v1/call/example/greeter/Ann
+//	curl -H 'Content-Type: text/plain' -d hello http://127.0.0.1:8080/v1/call/example/greeter/Ann
 package main
 
 import (

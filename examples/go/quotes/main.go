@@ -2,7 +2,7 @@
 // up the address that wants to know: asynchronous work.
 //
 //	go run ./examples/go/quotes
-//	curl -d 'https://example.com' http://127.0.0.1:8080/v1/send/example/watch/site
+//	curl -H 'Content-Type: text/plain' -d https://example.com http://127.0.0.1:8080/v1/send/example/watch/site
 //	curl http://127.0.0.1:8080/v1/state/example/watch/site
 package main
 
