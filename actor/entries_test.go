@@ -140,13 +140,14 @@ func TestAMessageThatAnEarlierOwnerHadIsNoFirstAttempt(t *testing.T) {
 		a := start(t, memory, functions)
 		a.send(to("f", "a"), "old", "waiting")
 		time.Sleep(time.Second)
-		a.end()
+		a.end() // its calls have ended
 		stuck = false
 		time.Sleep(time.Second)
 		b := start(t, memory, functions)
 		time.Sleep(time.Second)
 		b.send(to("f", "a"), "new")
 		time.Sleep(time.Second)
+		synctest.Wait()
 		b.want("attempts", attempts, []string{"old 2", "waiting 2", "new 1"})
 		b.end()
 	})

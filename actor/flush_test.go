@@ -1,7 +1,9 @@
 package actor_test
 
 import (
+	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -81,15 +83,18 @@ func TestAFullWindowOfEgressMessagesIsOnItsWayAtOnce(t *testing.T) {
 		for i := range 30 {
 			a.send(to("counter", strconv.Itoa(i)), "x")
 		}
+		time.Sleep(time.Second)
 		synctest.Wait()
-		a.want("messages on their way", len(sink.held), 10)
+		a.want("messages on their way", sink.waiting(), 10)
 		for _, n := range []int{1, 3, 30} { // answered in any order
 			sink.answer(n)
+			time.Sleep(time.Second)
 			synctest.Wait()
-			a.want("messages on their way", len(sink.held), min(10, 30-len(a.emitted())))
+			a.want("messages on their way", sink.waiting(), min(10, 30-len(a.emitted())))
 		}
-		for len(sink.held) > 0 {
+		for sink.waiting() > 0 {
 			sink.answer(4)
+			time.Sleep(time.Second)
 			synctest.Wait()
 		}
 		a.want("messages stored", len(a.emitted()), 30)
@@ -99,18 +104,32 @@ func TestAFullWindowOfEgressMessagesIsOnItsWayAtOnce(t *testing.T) {
 // heldSink stores messages when it is told to.
 type heldSink struct {
 	actor.Sink
+
+	mu   sync.Mutex
 	held []func()
 }
 
 func (s *heldSink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteResult)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.held = append(s.held, func() { s.Sink.Publish(m, mark, done) })
+}
+
+// waiting is how many messages are held.
+func (s *heldSink) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.held)
 }
 
 // answer stores n of those that wait, the newest first.
 func (s *heldSink) answer(n int) {
-	for ; n > 0 && len(s.held) > 0; n-- {
-		last := s.held[len(s.held)-1]
-		s.held = s.held[:len(s.held)-1]
-		last()
+	s.mu.Lock()
+	at := max(len(s.held)-n, 0)
+	now := s.held[at:]
+	s.held = s.held[:at:at]
+	s.mu.Unlock()
+	for _, publish := range slices.Backward(now) {
+		publish()
 	}
 }

@@ -62,6 +62,7 @@ func TestADelayedInputHasNoCaller(t *testing.T) {
 		a := start(t, actortest.NewMemory(), catalog{"see": {Function: seen(&got)}})
 		a.later(to("see", "a"), "x", time.Second)
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		a.want("envelopes", got, []actor.Envelope{{Target: to("see", "a"), Value: text("x")}})
 		a.end()
 	})
@@ -103,6 +104,7 @@ func TestARecordOfAForeignStreamReachesEachTarget(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		a.want("envelopes", [][]actor.Envelope{one, two},
 			[][]actor.Envelope{{{Target: to("one", "a"), Value: text("x")}}, {{Target: to("two", "a"), Value: text("x")}}})
 		var reasons []string
