@@ -193,8 +193,8 @@ func BenchmarkLetters(b *testing.B) {
 }
 
 // storeLetters writes dead letters as partitions do, but without markers.
-func storeLetters(t testing.TB, js jetstream.JetStream, app *broker.App, count int) []string {
-	t.Helper()
+func storeLetters(tb testing.TB, js jetstream.JetStream, app *broker.App, count int) []string {
+	tb.Helper()
 	out := make([]string, count)
 	for i := range count {
 		name := "fn" + strconv.Itoa(i%7)
@@ -207,17 +207,17 @@ func storeLetters(t testing.TB, js jetstream.JetStream, app *broker.App, count i
 			out[i], m.DeadLetter.Envelope.Target)
 		err := js.Conn().PublishMsg(&nats.Msg{Subject: "app.dlq." + m.DeadLetter.Envelope.Target.Key(), Header: nats.Header{"Jetfn-Id": {out[i]}}, Data: []byte(body)})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		switch last, err := app.LastLetter(t.Context()); {
+		switch last, err := app.LastLetter(tb.Context()); {
 		case err != nil:
-			t.Fatal(err)
+			tb.Fatal(err)
 		case last == uint64(count):
 			return out
 		case time.Now().After(end):
-			t.Fatalf("%d of %d letters are stored in time", last, count)
+			tb.Fatalf("%d of %d letters are stored in time", last, count)
 		}
 	}
 }
