@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -205,5 +207,43 @@ func checkLog(t *testing.T, a *app) {
 	}
 	if len(last) == 0 {
 		t.Errorf("nothing of it is logged:\n%s", text)
+	}
+}
+
+// TestSchemathesisFindsNothing lets another program, which knows nothing but
+// /openapi.json, look for answers that the document doesn't allow.
+func TestSchemathesisFindsNothing(t *testing.T) {
+	t.Parallel()
+	program, err := filepath.Abs("../.e2e/schemathesis/bin/schemathesis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Fatal("schemathesis is not installed; scripts/e2e-setup does it")
+	}
+	a := startApp(t, quietModule)
+	dir := t.TempDir()
+	config := "[parameters]\n\"path.namespace\" = \"a\"\n\"path.type\" = \"b\"\n\"query.timeout\" = \"100ms\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "schemathesis.toml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startProcess(t, "schemathesis", command{path: program, dir: dir, args: []string{
+		"run", "http://" + a.http + "/openapi.json", "--max-examples", "10", "--seed", "1", "--no-color", "--phases", "coverage,fuzzing", "--request-timeout", "30",
+		// Not whether it takes what the document allows and refuses the rest: a
+		// schema does not say what a value of a type is. Of 5xx the document
+		// has some, since the function can't be reached; our own faults are in
+		// the log. And /v1/dlq/replay is a dead letter's id as well.
+		"--exclude-checks", "positive_data_acceptance,negative_data_rejection,not_a_server_error,allow_header_conformance",
+	}})
+	if code := p.wait(t, 5*time.Minute); code != 0 {
+		t.Errorf("schemathesis ended with %d:\n%s", code, p.output.tail(6_000))
+	}
+	if text := p.output.String(); !strings.Contains(text, "passed") {
+		t.Errorf("schemathesis tested nothing:\n%s", text)
+	}
+	for _, fault := range []string{"request failed", "handler panicked"} {
+		if text := a.output.String(); strings.Contains(text, fault) {
+			t.Errorf("a request met a fault of jetfn:\n%s", text)
+		}
 	}
 }
