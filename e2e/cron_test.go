@@ -46,7 +46,8 @@ func TestTicksOfAScheduleCountOnceAcrossKills(t *testing.T) {
 		}
 		return nil
 	})
-	if n, most := seen("a"), uint64(time.Since(begin)/(2*time.Second)); n > most {
+	// Ticks are at whole seconds, so that the first may come early.
+	if n, most := seen("a"), uint64(time.Since(begin)/(2*time.Second))+1; n > most {
 		t.Errorf("%d ticks within %v, want one in two seconds", n, time.Since(begin))
 	}
 }
