@@ -49,7 +49,7 @@ func (b Buffer[T]) Append(ctx Context, list ...T) {
 		if value.err != nil {
 			panic(in.stateError(b.spec.Name, value.err))
 		}
-		in.put(b.element(at.End), value)
+		in.put(b.element(at.End), value, b.typ.Is)
 		at.End++
 	}
 	b.bounds.Set(ctx, at)

@@ -12,9 +12,9 @@
 //		return ctx.Reply(sdk.String().Of(fmt.Sprintf("hello for the %d. time", seen.Get(ctx))))
 //	}
 //
-//	registry, err := sdk.NewRegistry(sdk.Function{
+//	registry, err := sdk.NewRegistry([]sdk.Function{{
 //		Type: "example/greeter", Invoke: greet, States: []sdk.State{seen},
-//	})
+//	}})
 //
 // A [Registry] is served as it stands over HTTP by [Handler], over NATS by
 // package sdknats, and in the worker's own process by the root package. The

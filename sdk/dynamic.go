@@ -46,7 +46,7 @@ func Register[T any](ctx Context, r *StateRegistry, name string, t Type[T], opts
 		return Value[T]{}, fmt.Errorf("%w: %s", ErrRegistered, name)
 	}
 	c := in.cell(v.spec) // may end this invocation, to be called with the state
-	if c.present && c.value.Type != t.name {
+	if c.present && !t.Is(c.value) {
 		return Value[T]{}, fmt.Errorf("%w: %s has a value of type %s, not %s", ErrOtherType, name, c.value.Type, t.name)
 	}
 	in.registered[name] = true

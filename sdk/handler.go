@@ -25,6 +25,12 @@ type HandlerOption func(*handler)
 // WithMaxBody limits the size of a call's body. The default is 32 MiB.
 func WithMaxBody(bytes int64) HandlerOption { return func(h *handler) { h.maxBody = bytes } }
 
+// WithMaxCalls limits how many calls are answered at once; the worker is told
+// to come again for others. The default is no limit.
+func WithMaxCalls(n int) HandlerOption {
+	return func(h *handler) { h.places = make(chan struct{}, max(n, 1)) }
+}
+
 // Handler serves the functions of r over HTTP to workers that speak
 // StateFun's protocol, in version 3.x or 2.x as each call is written. Any path
 // will do, except that GET of a path that ends in /healthz is answered 200.
@@ -32,8 +38,11 @@ func WithMaxBody(bytes int64) HandlerOption { return func(h *handler) { h.maxBod
 // A call that fails is answered 500, or 400 if the error is [Never], with the
 // error's text and, if the error says so, a Retry-After header. Other methods
 // than POST are answered 405, other content types 415, empty or unreadable
-// bodies 400, larger ones 413. In protocol 2.x, state names have to be
-// declared in the module.
+// bodies 400, larger ones 413, calls beyond [WithMaxCalls] 429.
+//
+// In protocol 2.x the module declares the states, with when they expire, and
+// a call whose states are not declared there fails with an error that names
+// them. Tables, buffers and cancellation need protocol 3.x.
 func Handler(r *Registry, opts ...HandlerOption) http.Handler {
 	h := &handler{registry: r, maxBody: defaultMaxBody}
 	for _, opt := range opts {
@@ -45,6 +54,21 @@ func Handler(r *Registry, opts ...HandlerOption) http.Handler {
 type handler struct {
 	registry *Registry
 	maxBody  int64
+	places   chan struct{} // of calls; nil: no limit
+}
+
+// enter takes a place for a call, which leave gives back; false if there is
+// none.
+func (h *handler) enter() (leave func(), ok bool) {
+	if h.places == nil {
+		return func() {}, true
+	}
+	select {
+	case h.places <- struct{}{}:
+		return func() { <-h.places }, true
+	default:
+		return nil, false
+	}
 }
 
 // ServeHTTP answers one call.
@@ -61,6 +85,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnsupportedMediaType, "a call's content type is "+octets)
 		return
 	}
+	leave, ok := h.enter()
+	if !ok {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusTooManyRequests, "too many calls at once")
+		return
+	}
+	defer leave()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.maxBody))
 	var large *http.MaxBytesError
 	switch {
@@ -152,11 +183,3 @@ func (r *Registry) Answer(ctx context.Context, body []byte, info CallInfo) ([]by
 	}
 	return protocol.write(effects)
 }
-
-// protocol is a version of the wire protocol.
-type protocol struct {
-	read  func(body []byte) (*Batch, error)
-	write func(e *Effects) ([]byte, error)
-}
-
-func protocolOf([]byte) protocol { return protocol{readCall3, writeAnswer3} }

@@ -152,10 +152,11 @@ func (in *invocation) absent(spec StateSpec) *cell {
 	return c
 }
 
-// put writes a state, which need not be known.
-func (in *invocation) put(spec StateSpec, v TypedValue) {
+// put writes a state, which need not be known. A value there has to be of the
+// type that is tells.
+func (in *invocation) put(spec StateSpec, v TypedValue, is func(TypedValue) bool) {
 	c := in.change(spec)
-	if c.present && c.value.Type != v.Type {
+	if c.present && !is(c.value) {
 		panic(in.stateError(spec.Name, fmt.Errorf("its value is of type %s, not %s", c.value.Type, v.Type)))
 	}
 	c.value, c.present = v, true

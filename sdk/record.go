@@ -11,6 +11,9 @@ import (
 const (
 	kafkaType   = "type.googleapis.com/io.statefun.sdk.egress.KafkaProducerRecord"
 	kinesisType = "type.googleapis.com/io.statefun.sdk.egress.KinesisEgressRecord"
+	// Protocol 2.x has the same messages under other names.
+	kafkaType2   = "type.googleapis.com/org.apache.flink.statefun.flink.io.KafkaProducerRecord"
+	kinesisType2 = "type.googleapis.com/org.apache.flink.statefun.flink.io.KinesisEgressRecord"
 )
 
 // Record is a record for an egress.

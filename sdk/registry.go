@@ -147,7 +147,7 @@ func (b *bound) handle(in *invocation, m Message) error {
 
 // On is a part of Match: fn is called with messages of type t.
 func On[T any](t Type[T], fn func(ctx Context, v T) error) Case {
-	return Case{typename: t.name, invoke: func(ctx Context, m Message) error {
+	return Case{typename: t.name, is: t.Is, invoke: func(ctx Context, m Message) error {
 		v, err := t.From(m)
 		if err != nil {
 			return Never(err)
@@ -161,7 +161,8 @@ func Otherwise(fn Func) Case { return Case{invoke: fn} }
 
 // Case is a part of Match.
 type Case struct {
-	typename string // empty: any
+	typename string
+	is       func(v TypedValue) bool // nil: any
 	invoke   Func
 }
 
@@ -171,7 +172,7 @@ type Case struct {
 func Match(cases ...Case) Func {
 	return func(ctx Context, m Message) error {
 		for i := range cases {
-			if cases[i].typename == "" || cases[i].typename == m.Type {
+			if cases[i].is == nil || cases[i].is(m) {
 				return cases[i].invoke(ctx, m)
 			}
 		}

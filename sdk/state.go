@@ -78,7 +78,7 @@ func (v Value[T]) Set(ctx Context, x T) {
 	if value.err != nil {
 		panic(in.stateError(v.spec.Name, value.err))
 	}
-	in.put(v.spec, value)
+	in.put(v.spec, value, v.typ.Is)
 }
 
 // Remove leaves no value.

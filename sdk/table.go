@@ -73,7 +73,7 @@ func (t Table[K, V]) Set(ctx Context, k K, v V) {
 			pages.insert(text)
 		}
 	})
-	in.put(spec, value)
+	in.put(spec, value, t.typ.Is)
 }
 
 // Remove leaves k without a value.

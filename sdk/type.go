@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/jetfn/jetfn/internal/wire"
 	"github.com/jetfn/jetfn/internal/wire/sdktypes"
@@ -18,6 +20,10 @@ type Type[T any] struct {
 	name   string
 	encode func(T) ([]byte, error)
 	decode func([]byte) (T, error)
+	// message is the full name of a protobuf message that T may come as, too,
+	// under any prefix: that is how functions of protocol 2.x send it.
+	message string
+	unwrap  func([]byte) (T, error)
 }
 
 // NewType is a type of one's own. Decode must not keep its argument; encode
@@ -42,8 +48,14 @@ func (t Type[T]) Of(v T) TypedValue {
 	return TypedValue{Type: t.name, Data: data, err: err}
 }
 
-// Is reports whether v is of this type.
-func (t Type[T]) Is(v TypedValue) bool { return v.Type == t.name }
+// Is reports whether v is of this type. A built-in type is also the wrapper
+// message that protobuf has for it, which functions of protocol 2.x send.
+func (t Type[T]) Is(v TypedValue) bool { return v.Type == t.name || t.wraps(v.Type) }
+
+// wraps reports whether a value of a type name is the message of t.
+func (t Type[T]) wraps(name string) bool {
+	return t.message != "" && strings.HasSuffix(name, t.message) && strings.HasSuffix(strings.TrimSuffix(name, t.message), "/")
+}
 
 // From reads v. Its error names both types if v is of another one.
 func (t Type[T]) From(v TypedValue) (T, error) {
@@ -53,10 +65,14 @@ func (t Type[T]) From(v TypedValue) (T, error) {
 		return zero, errNoType
 	case v.err != nil:
 		return zero, v.err
-	case v.Type != t.name:
+	case !t.Is(v):
 		return zero, fmt.Errorf("the value is of type %s, not %s", v.Type, t.name)
 	}
-	out, err := t.decode(v.Data)
+	decode := t.decode
+	if v.Type != t.name {
+		decode = t.unwrap
+	}
+	out, err := decode(v.Data)
 	if err != nil {
 		return zero, fmt.Errorf("decode a value of type %s: %w", t.name, err)
 	}
@@ -77,57 +93,68 @@ type TypedValue struct {
 func Bool() Type[bool] {
 	return builtin(wire.TypeBool,
 		func(v bool) proto.Message { return &sdktypes.BooleanWrapper{Value: v} },
-		func() *sdktypes.BooleanWrapper { return &sdktypes.BooleanWrapper{} }, (*sdktypes.BooleanWrapper).GetValue)
+		(*sdktypes.BooleanWrapper).GetValue, (*wrapperspb.BoolValue).GetValue)
 }
 
 // Int32 is StateFun's io.statefun.types/int.
 func Int32() Type[int32] {
 	return builtin(wire.TypeInt,
 		func(v int32) proto.Message { return &sdktypes.IntWrapper{Value: v} },
-		func() *sdktypes.IntWrapper { return &sdktypes.IntWrapper{} }, (*sdktypes.IntWrapper).GetValue)
+		(*sdktypes.IntWrapper).GetValue, (*wrapperspb.Int32Value).GetValue)
 }
 
 // Int64 is StateFun's io.statefun.types/long.
 func Int64() Type[int64] {
 	return builtin(wire.TypeLong,
 		func(v int64) proto.Message { return &sdktypes.LongWrapper{Value: v} },
-		func() *sdktypes.LongWrapper { return &sdktypes.LongWrapper{} }, (*sdktypes.LongWrapper).GetValue)
+		(*sdktypes.LongWrapper).GetValue, (*wrapperspb.Int64Value).GetValue)
 }
 
 // Float32 is StateFun's io.statefun.types/float.
 func Float32() Type[float32] {
 	return builtin(wire.TypeFloat,
 		func(v float32) proto.Message { return &sdktypes.FloatWrapper{Value: v} },
-		func() *sdktypes.FloatWrapper { return &sdktypes.FloatWrapper{} }, (*sdktypes.FloatWrapper).GetValue)
+		(*sdktypes.FloatWrapper).GetValue, (*wrapperspb.FloatValue).GetValue)
 }
 
 // Float64 is StateFun's io.statefun.types/double.
 func Float64() Type[float64] {
 	return builtin(wire.TypeDouble,
 		func(v float64) proto.Message { return &sdktypes.DoubleWrapper{Value: v} },
-		func() *sdktypes.DoubleWrapper { return &sdktypes.DoubleWrapper{} }, (*sdktypes.DoubleWrapper).GetValue)
+		(*sdktypes.DoubleWrapper).GetValue, (*wrapperspb.DoubleValue).GetValue)
 }
 
 // String is StateFun's io.statefun.types/string: UTF-8 text.
 func String() Type[string] {
 	return builtin(wire.TypeString,
 		func(v string) proto.Message { return &sdktypes.StringWrapper{Value: v} },
-		func() *sdktypes.StringWrapper { return &sdktypes.StringWrapper{} }, (*sdktypes.StringWrapper).GetValue)
+		(*sdktypes.StringWrapper).GetValue, (*wrapperspb.StringValue).GetValue)
 }
 
-func builtin[T any, M proto.Message](name string, wrap func(T) proto.Message, empty func() M, value func(M) T) Type[T] {
+// message is a pointer to the protobuf message S.
+type message[S any] interface {
+	*S
+	proto.Message
+}
+
+// builtin is a built-in type: StateFun's wrapper, or protobuf's.
+func builtin[T, S, G any, M message[S], W message[G]](name string, wrap func(T) proto.Message, value func(M) T, google func(W) T) Type[T] {
 	return Type[T]{
-		name:   name,
-		encode: func(v T) ([]byte, error) { return proto.Marshal(wrap(v)) },
-		decode: func(data []byte) (T, error) {
-			m := empty()
-			if err := proto.Unmarshal(data, m); err != nil {
-				var zero T
-				return zero, err //nolint:wrapcheck // From says which type
-			}
-			return value(m), nil
-		},
+		name:    name,
+		encode:  func(v T) ([]byte, error) { return proto.Marshal(wrap(v)) },
+		decode:  func(data []byte) (T, error) { return unwrap(data, value) },
+		message: string(W(new(G)).ProtoReflect().Descriptor().FullName()),
+		unwrap:  func(data []byte) (T, error) { return unwrap(data, google) },
 	}
+}
+
+func unwrap[T, S any, M message[S]](data []byte, value func(M) T) (T, error) {
+	m := M(new(S))
+	if err := proto.Unmarshal(data, m); err != nil {
+		var zero T
+		return zero, err //nolint:wrapcheck // From says which type
+	}
+	return value(m), nil
 }
 
 // JSON is T as JSON text under a type name of one's own, such as "shop/item".
@@ -150,7 +177,9 @@ func Bytes(name string) Type[[]byte] {
 func Proto[M proto.Message]() Type[M] {
 	var none M
 	name := string(none.ProtoReflect().Descriptor().FullName())
-	return ProtoAs[M]("type.googleapis.com/" + name)
+	t := ProtoAs[M]("type.googleapis.com/" + name)
+	t.message, t.unwrap = name, t.decode // whatever is in front of the name in protocol 2.x
+	return t
 }
 
 // ProtoAs is a protobuf message under a type name of one's own.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	pb2 "github.com/jetfn/jetfn/internal/wire/polyglot"
 	pb "github.com/jetfn/jetfn/internal/wire/reqreply"
 	"github.com/jetfn/jetfn/sdk"
 )
@@ -79,6 +80,67 @@ func TestAnswersEqualThoseOfAnotherSDK(t *testing.T) {
 			}
 		})
 	}
+}
+
+// vectorRegistry2 has those of the vectors of protocol 2.x.
+func vectorRegistry2(t *testing.T) *sdk.Registry {
+	t.Helper()
+	seen, last := sdk.NewValue("seen", sdk.Int32()), sdk.NewValue("last", sdk.String())
+	greeter := func(ctx sdk.Context, m sdk.Message) error {
+		if text, err := sdk.String().From(m); err != nil || text != "hello" {
+			return fmt.Errorf("message %q, %w", text, err)
+		}
+		n := seen.Get(ctx) + 1
+		seen.Set(ctx, n)
+		if n == 1 {
+			last.Remove(ctx)
+		}
+		ctx.Send(sdk.To("example/other", "x"), sdk.Int32().Of(n))
+		if err := ctx.Reply(sdk.Int32().Of(n)); err != nil && !errors.Is(err, sdk.ErrNoCaller) {
+			return err
+		}
+		ctx.SendAfter(1500*time.Millisecond, sdk.To("example/other", "late"), sdk.Int32().Of(n))
+		ctx.Egress(sdk.ToKafka("example/out", "greets", ctx.Self().ID, []byte{8, byte(n)}))
+		ctx.Egress(sdk.ToKinesis("example/kout", "st", "pk", "9", []byte{8, byte(n)}))
+		return nil
+	}
+	return registry(t,
+		sdk.Function{Type: "example/greeter", Invoke: greeter, States: []sdk.State{seen, last}},
+		sdk.Function{Type: "example/noop", Invoke: func(sdk.Context, sdk.Message) error { return nil }},
+	)
+}
+
+func TestAnswersEqualThoseOfAnotherSDKIn2x(t *testing.T) {
+	t.Parallel()
+	for call, answer := range map[string]string{
+		"to_no_value":          "from_first",
+		"to_with_value_batch2": "from_batch2",
+		"to_noop":              "from_noop",
+	} {
+		t.Run(call, func(t *testing.T) {
+			t.Parallel()
+			got, err := vectorRegistry2(t).Answer(t.Context(), vector(t, "v2/"+call), sdk.CallInfo{})
+			if err != nil {
+				t.Fatalf("Answer(%s) = %v", call, err)
+			}
+			want := decode2(t, vector(t, "v2/"+answer))
+			if want.GetInvocationResult() == nil { // the same as one without any effect
+				want.Response = &pb2.FromFunction_InvocationResult{InvocationResult: &pb2.FromFunction_InvocationResponse{}}
+			}
+			if diff := cmp.Diff(want, decode2(t, got), protocmp.Transform()); diff != "" {
+				t.Errorf("Answer(%s) differs from %s (-want +got):\n%s", call, answer, diff)
+			}
+		})
+	}
+}
+
+func decode2(t *testing.T, data []byte) *pb2.FromFunction {
+	t.Helper()
+	m := &pb2.FromFunction{}
+	if err := proto.Unmarshal(data, m); err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func decode3(t *testing.T, data []byte) *pb.FromFunction {
