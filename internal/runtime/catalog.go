@@ -1,94 +1,116 @@
 package runtime
 
 import (
-	"errors"
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/rs/zerolog"
+	"sync/atomic"
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/gateway"
-	"github.com/jetfn/jetfn/internal/module"
 )
 
-const (
-	functionName = "{function.name}"
-	// maxCached bounds the memory for function types, which outsiders can
-	// make up below a namespace binding.
-	maxCached = 10_000
-	unlimited = 1 << 30
-)
+// maxCached bounds the memory for function types, which outsiders can make up
+// below a namespace binding.
+const maxCached = 10_000
 
-// catalog finds the function of a type: one of this process first, then an
-// exact binding, then the namespace's. It is safe for many goroutines.
+// catalog finds the function of a type. It is safe for many goroutines.
+//
+// What there is comes in layers: functions of this process, then endpoints of
+// the module, then services that were found. Each layer is replaced as a whole
+// by set, at any time; who looks a function up sees all of the layers before or
+// after it, and a call under way ends at the function that it began with. An
+// exact type of the process goes first, then one of the module, then a
+// namespace of the process, then one of the module; what was found only fills
+// the gaps. jetfn's own functions, in the namespace jetfn, are no layer.
 type catalog struct {
-	embedded map[actor.TypeName]actor.FunctionSpec
-	own      map[actor.TypeName]actor.FunctionSpec // jetfn's, in its namespace
-	bindings []*binding                            // as the module has them
-	exact    map[actor.TypeName]*binding
-	spaces   map[string]*binding
+	own   map[actor.TypeName]actor.FunctionSpec // jetfn's, in its namespace
+	tally *tally
+
+	now atomic.Pointer[snapshot]
+
+	mu      sync.Mutex // guards changes of now, and retired
+	retired map[string]gateway.EndpointStats
+}
+
+// snapshot is the catalog between two changes.
+type snapshot struct {
+	layers   [layers][]*served
+	exact    [layers]map[actor.TypeName]*served
+	spaces   [layers]map[string]*served
 	egresses *egresses
-	tally    *tally
 
 	mu    sync.RWMutex
 	cache map[actor.TypeName]actor.FunctionSpec
 }
 
-// binding is an endpoint of the module and what calls it.
-type binding struct {
-	spec     module.Endpoint
-	endpoint *gateway.Endpoint
+func newCatalog(t *tally) *catalog {
+	c := &catalog{own: map[actor.TypeName]actor.FunctionSpec{}, tally: t, retired: map[string]gateway.EndpointStats{}}
+	c.now.Store(newSnapshot([layers][]*served{}, &egresses{}))
+	return c
 }
 
-func newCatalog(m *module.Module, embedded map[actor.TypeName]actor.FunctionSpec, t *tally, log zerolog.Logger) (*catalog, error) {
-	c := &catalog{
-		embedded: map[actor.TypeName]actor.FunctionSpec{},
-		own:      map[actor.TypeName]actor.FunctionSpec{},
-		exact:    map[actor.TypeName]*binding{},
-		spaces:   map[string]*binding{},
-		egresses: newEgresses(m),
-		tally:    t,
-		cache:    map[actor.TypeName]actor.FunctionSpec{},
-	}
-	for name, spec := range embedded {
-		c.embedded[name] = c.embed(name, spec)
-	}
-	var problems []error
-	for _, spec := range m.Endpoints {
-		if err := unsupported(spec); err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		endpoint, err := newEndpoint(&spec, log)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: endpoint of %s: %w", spec.Pos, spec.Functions, err))
-			continue
-		}
-		b := &binding{spec: spec, endpoint: endpoint}
-		c.bindings = append(c.bindings, b)
-		if t, ok := spec.Functions.Exact(); ok {
-			c.exact[t] = b
-		} else {
-			c.spaces[spec.Functions.Namespace] = b
+func newSnapshot(functions [layers][]*served, e *egresses) *snapshot {
+	s := &snapshot{layers: functions, egresses: e, cache: map[actor.TypeName]actor.FunctionSpec{}}
+	for l, list := range functions {
+		s.exact[l], s.spaces[l] = map[actor.TypeName]*served{}, map[string]*served{}
+		for _, f := range list {
+			if t, ok := f.functions.Exact(); ok {
+				s.exact[l][t] = f
+			} else {
+				s.spaces[l][f.functions.Namespace] = f
+			}
 		}
 	}
-	if len(problems) > 0 {
-		c.close()
-		return nil, errors.Join(problems...)
-	}
-	return c, nil
+	return s
 }
 
-// unsupported refuses what a module may say and nothing here does yet.
-func unsupported(e module.Endpoint) error {
-	switch {
-	case e.Failure.Then != module.ThenDeadLetter:
-		return fmt.Errorf("%s: endpoint of %s: pausing after a failure is not supported yet, use then: deadLetter", e.Pos, e.Functions)
+// set replaces a layer. What it had before and has no more is closed once the
+// calls that began there have ended.
+func (c *catalog) set(l layer, functions []*served) { c.change(l, functions, nil) }
+
+// setModule replaces the module's layer together with its egresses, to which
+// the functions of all layers are held.
+func (c *catalog) setModule(functions []*served, e *egresses) { c.change(layerModule, functions, e) }
+
+func (c *catalog) change(l layer, functions []*served, e *egresses) {
+	c.mu.Lock()
+	before := c.now.Load()
+	next := before.layers
+	next[l] = functions
+	if e == nil {
+		e = before.egresses
 	}
-	return nil
+	c.now.Store(newSnapshot(next, e))
+	var gone []*served
+	for _, f := range before.layers[l] {
+		if !slices.Contains(functions, f) {
+			gone = append(gone, f)
+			if f.stats != nil {
+				c.retired[f.endpoint] = sumStats(c.retired[f.endpoint], f.stats())
+			}
+		}
+	}
+	c.mu.Unlock()
+	for _, f := range gone {
+		f.retire()
+	}
+}
+
+// close retires all layers.
+func (c *catalog) close() {
+	for l := range layers {
+		c.set(l, nil)
+	}
+}
+
+// bind adds a function of jetfn's own, before anything is looked up.
+func (c *catalog) bind(t actor.TypeName, f actor.Function) {
+	c.own[t] = actor.FunctionSpec{
+		Function: &checked{function: f, egresses: &egresses{}, own: true, counters: c.tally.of(t)},
+		Endpoint: t.String(), Inputs: true, Policy: actor.Policy{}.WithDefaults(),
+	}
 }
 
 // Lookup implements actor.Catalog.
@@ -97,30 +119,7 @@ func (c *catalog) Lookup(t actor.TypeName) (actor.FunctionSpec, bool) {
 		spec, ok := c.own[t]
 		return spec, ok
 	}
-	if spec, ok := c.inProcess(t); ok {
-		return spec, true
-	}
-	c.mu.RLock()
-	spec, ok := c.cache[t]
-	c.mu.RUnlock()
-	if ok {
-		return spec, true
-	}
-	b := c.binding(t)
-	if b == nil {
-		return actor.FunctionSpec{}, false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if spec, ok := c.cache[t]; ok {
-		return spec, true
-	}
-	if len(c.cache) >= maxCached {
-		clear(c.cache)
-	}
-	spec = c.spec(t, b)
-	c.cache[t] = spec
-	return spec, true
+	return c.now.Load().lookup(t, c.tally)
 }
 
 // Known implements gateway.Functions.
@@ -129,119 +128,115 @@ func (c *catalog) Known(t actor.TypeName) bool {
 		_, ok := c.own[t]
 		return ok
 	}
-	_, ok := c.inProcess(t)
-	return ok || c.binding(t) != nil
-}
-
-// inProcess returns the function of this process that serves t. One of the
-// whole namespace gives way to an exact binding of the module.
-func (c *catalog) inProcess(t actor.TypeName) (actor.FunctionSpec, bool) {
-	if spec, ok := c.embedded[t]; ok || c.exact[t] != nil {
-		return spec, ok
-	}
-	spec, ok := c.embedded[actor.TypeName{Namespace: t.Namespace, Name: "*"}]
-	return spec, ok
+	return c.now.Load().find(t) != nil
 }
 
 // List implements gateway.Functions.
 func (c *catalog) List() []gateway.FunctionInfo {
-	out := make([]gateway.FunctionInfo, 0, len(c.embedded)+len(c.bindings))
-	for name, spec := range c.embedded {
-		out = append(out, gateway.FunctionInfo{
-			Type: name.String(), Kind: "embedded", MaxBatch: spec.MaxBatch, MaxConcurrent: spec.MaxConcurrent,
-		})
-	}
-	slices.SortFunc(out, func(a, b gateway.FunctionInfo) int { return strings.Compare(a.Type, b.Type) })
-	for _, b := range c.bindings {
-		out = append(out, gateway.FunctionInfo{
-			Type: b.spec.Functions.String(), Kind: "http", Endpoint: b.endpoint.Name(),
-			MaxBatch: b.spec.MaxBatch, MaxConcurrent: b.spec.MaxConcurrent,
-		})
+	var out []gateway.FunctionInfo
+	for _, list := range c.now.Load().layers {
+		for _, f := range list {
+			out = append(out, gateway.FunctionInfo{
+				Type: f.functions.String(), Kind: f.kind, Endpoint: f.endpoint, MaxBatch: f.maxBatch, MaxConcurrent: f.maxConcurrent,
+			})
+		}
 	}
 	return out
-}
-
-func (c *catalog) close() {
-	for _, b := range c.bindings {
-		b.endpoint.Close()
-	}
 }
 
 // declaredType is the type that a function declared for a state; empty if that
 // isn't known.
 func (c *catalog) declaredType(t actor.TypeName, state string) string {
-	if _, ok := c.embedded[t]; ok {
-		return ""
-	}
-	if b := c.binding(t); b != nil {
-		return b.endpoint.DeclaredType(t, state)
+	if f := c.now.Load().find(t); f != nil && f.declared != nil {
+		return f.declared(t, state)
 	}
 	return ""
 }
 
-func (c *catalog) binding(t actor.TypeName) *binding {
-	if b := c.exact[t]; b != nil {
-		return b
+// connections are the counters of the endpoints there have been, by name.
+func (c *catalog) connections() map[string]gateway.EndpointStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := maps.Clone(c.retired)
+	for _, list := range c.now.Load().layers {
+		for _, f := range list {
+			if f.stats != nil {
+				out[f.endpoint] = sumStats(out[f.endpoint], f.stats())
+			}
+		}
 	}
-	return c.spaces[t.Namespace]
+	return out
 }
 
-// bind adds a function of jetfn's own, before anything is looked up.
-func (c *catalog) bind(t actor.TypeName, f actor.Function) {
-	c.own[t] = actor.FunctionSpec{
-		Function: &checked{function: f, egresses: c.egresses, own: true, counters: c.tally.of(t)},
-		Endpoint: t.String(), Inputs: true, Policy: actor.Policy{}.WithDefaults(),
-	}
+func sumStats(a, b gateway.EndpointStats) gateway.EndpointStats {
+	a.ConnectionsOpened += b.ConnectionsOpened
+	a.ConnectionsReused += b.ConnectionsReused
+	return a
 }
 
-// embed holds a function of this process to the module and counts its calls,
-// as those of endpoints.
-func (c *catalog) embed(t actor.TypeName, spec actor.FunctionSpec) actor.FunctionSpec {
-	spec.Function = &checked{function: spec.Function, egresses: c.egresses, endpoint: spec.Endpoint, counters: c.tally.of(t)}
+// find returns what serves t.
+func (s *snapshot) find(t actor.TypeName) *served {
+	for _, some := range [][]layer{{layerProcess, layerModule}, {layerFound}} {
+		for _, l := range some {
+			if f := s.exact[l][t]; f != nil {
+				return f
+			}
+		}
+		for _, l := range some {
+			if f := s.spaces[l][t.Namespace]; f != nil {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+func (s *snapshot) lookup(t actor.TypeName, counts *tally) (actor.FunctionSpec, bool) {
+	s.mu.RLock()
+	spec, ok := s.cache[t]
+	s.mu.RUnlock()
+	if ok {
+		return spec, true
+	}
+	f := s.find(t)
+	if f == nil {
+		return actor.FunctionSpec{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if spec, ok := s.cache[t]; ok {
+		return spec, true
+	}
+	if len(s.cache) >= maxCached {
+		clear(s.cache)
+	}
+	spec = s.spec(t, f, counts)
+	s.cache[t] = spec
+	return spec, true
+}
+
+// spec holds a function to the module and counts its calls.
+func (s *snapshot) spec(t actor.TypeName, f *served, counts *tally) actor.FunctionSpec {
+	spec := f.spec(t)
+	spec.Function = &checked{
+		function: following{spec.Function, f}, egresses: s.egresses, final: f.final, endpoint: spec.Endpoint, counters: counts.of(t),
+	}
+	if spec.MaxConcurrent == 0 {
+		spec.MaxConcurrent = s.maxConcurrent(spec.Endpoint)
+	}
 	spec.Policy = spec.Policy.WithDefaults()
 	return spec
 }
 
-func (c *catalog) spec(t actor.TypeName, b *binding) actor.FunctionSpec {
-	url := strings.ReplaceAll(b.endpoint.Name(), functionName, t.Name)
-	maxBatch := b.spec.MaxBatch
-	if maxBatch <= 0 {
-		maxBatch = unlimited
-	}
-	failure := b.spec.Failure
-	policy := actor.Policy{
-		Attempts: failure.Attempts, Budget: failure.Budget, BackoffMin: failure.BackoffMin, BackoffMax: failure.BackoffMax,
-	}
-	return actor.FunctionSpec{
-		Function: &checked{
-			function: b.endpoint.Function(t), egresses: c.egresses, final: failure.Final,
-			endpoint: url, counters: c.tally.of(t),
-		},
-		Endpoint:      url,
-		MaxConcurrent: c.maxConcurrent(url),
-		MaxBatch:      maxBatch,
-		Policy:        policy.WithDefaults(),
-	}
-}
-
-// callsAtOnce is how many calls at once an endpoint may have: where upstream
-// pools all connections, there are no more than the pool takes.
-func callsAtOnce(e *module.Endpoint) int {
-	n := e.MaxConcurrent
-	if size := e.Transport.PoolSize; e.Transport.Kind == module.TransportAsync && size > 0 && (n == 0 || size < n) {
-		n = size
-	}
-	return n
-}
-
-// maxConcurrent is the smallest limit of the bindings that can call url; zero
-// is none.
-func (c *catalog) maxConcurrent(url string) int {
+// maxConcurrent is the smallest limit of those that can call url; zero is
+// none.
+func (s *snapshot) maxConcurrent(url string) int {
 	limit := 0
-	for _, b := range c.bindings {
-		n := callsAtOnce(&b.spec)
-		if n > 0 && (limit == 0 || n < limit) && produces(b.endpoint.Name(), url) {
-			limit = n
+	for _, list := range s.layers {
+		for _, f := range list {
+			if n := f.atOnce; n > 0 && (limit == 0 || n < limit) && produces(f.endpoint, url) {
+				limit = n
+			}
 		}
 	}
 	return limit
@@ -258,17 +253,4 @@ func produces(template, url string) bool {
 	}
 	after = strings.ReplaceAll(after, functionName, url[len(before):len(url)-len(after)])
 	return strings.HasSuffix(url, after)
-}
-
-// connections are the counters of the endpoints, by name.
-func (c *catalog) connections() map[string]gateway.EndpointStats {
-	out := make(map[string]gateway.EndpointStats, len(c.bindings))
-	for _, b := range c.bindings {
-		s := b.endpoint.Stats()
-		sum := out[b.endpoint.Name()]
-		sum.ConnectionsOpened += s.ConnectionsOpened
-		sum.ConnectionsReused += s.ConnectionsReused
-		out[b.endpoint.Name()] = sum
-	}
-	return out
 }

@@ -1,11 +1,90 @@
 package runtime
 
 import (
+	"errors"
+	"fmt"
+	"strings"
+
 	"github.com/rs/zerolog"
 
+	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/gateway"
 	"github.com/jetfn/jetfn/internal/module"
 )
+
+const (
+	functionName = "{function.name}"
+	unlimited    = 1 << 30
+)
+
+// ofModule is the layer of a module's endpoints, or all that is wrong with
+// them.
+func ofModule(m *module.Module, log zerolog.Logger) ([]*served, error) {
+	var out []*served
+	var problems []error
+	for i := range m.Endpoints {
+		f, err := serveEndpoint(&m.Endpoints[i], log)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		out = append(out, f)
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return out, nil
+}
+
+func serveEndpoint(spec *module.Endpoint, log zerolog.Logger) (*served, error) {
+	if err := unsupported(spec); err != nil {
+		return nil, err
+	}
+	endpoint, err := newEndpoint(spec, log)
+	if err != nil {
+		return nil, fmt.Errorf("%s: endpoint of %s: %w", spec.Pos, spec.Functions, err)
+	}
+	return &served{
+		functions: spec.Functions, kind: "http", endpoint: endpoint.Name(),
+		maxBatch: spec.MaxBatch, maxConcurrent: spec.MaxConcurrent, atOnce: callsAtOnce(spec), final: spec.Failure.Final,
+		spec:     func(t actor.TypeName) actor.FunctionSpec { return endpointSpec(t, spec, endpoint) },
+		declared: endpoint.DeclaredType, stats: endpoint.Stats, close: endpoint.Close,
+	}, nil
+}
+
+// unsupported refuses what a module may say and nothing here does yet.
+func unsupported(e *module.Endpoint) error {
+	if e.Failure.Then != module.ThenDeadLetter {
+		return fmt.Errorf("%s: endpoint of %s: pausing after a failure is not supported yet, use then: deadLetter", e.Pos, e.Functions)
+	}
+	return nil
+}
+
+func endpointSpec(t actor.TypeName, spec *module.Endpoint, endpoint *gateway.Endpoint) actor.FunctionSpec {
+	maxBatch := spec.MaxBatch
+	if maxBatch <= 0 {
+		maxBatch = unlimited
+	}
+	failure := spec.Failure
+	return actor.FunctionSpec{
+		Function: endpoint.Function(t),
+		Endpoint: strings.ReplaceAll(endpoint.Name(), functionName, t.Name),
+		MaxBatch: maxBatch,
+		Policy: actor.Policy{
+			Attempts: failure.Attempts, Budget: failure.Budget, BackoffMin: failure.BackoffMin, BackoffMax: failure.BackoffMax,
+		},
+	}
+}
+
+// callsAtOnce is how many calls at once an endpoint may have: where upstream
+// pools all connections, there are no more than the pool takes.
+func callsAtOnce(e *module.Endpoint) int {
+	n := e.MaxConcurrent
+	if size := e.Transport.PoolSize; e.Transport.Kind == module.TransportAsync && size > 0 && (n == 0 || size < n) {
+		n = size
+	}
+	return n
+}
 
 // newEndpoint makes what calls an endpoint of the module.
 func newEndpoint(spec *module.Endpoint, log zerolog.Logger) (*gateway.Endpoint, error) {

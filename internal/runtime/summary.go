@@ -63,10 +63,11 @@ func section(row rowFunc, label string) func(name, what string) {
 
 func (w *worker) functionRows(row rowFunc) {
 	add := section(row, "functions")
-	for _, f := range w.catalog.List() {
+	functions := w.catalog.List()
+	for _, f := range functions {
 		add(f.Type, cmp.Or(f.Endpoint, "in this process"))
 	}
-	if len(w.catalog.bindings)+len(w.catalog.embedded) == 0 {
+	if len(functions) == 0 {
 		add("none", "")
 	}
 }

@@ -84,9 +84,13 @@ func (w *worker) acquire(ctx context.Context) (err error) {
 	if w.meters, err = newMeters(); err != nil {
 		return err
 	}
-	if w.catalog, err = newCatalog(w.cfg.Limits.held(w.cfg.Module), w.cfg.Functions, w.meters.tally, w.cfg.Log); err != nil {
+	endpoints, err := ofModule(w.cfg.Limits.held(w.cfg.Module), w.cfg.Log)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
+	w.catalog = newCatalog(w.meters.tally)
+	w.catalog.set(layerProcess, ofProcess(w.cfg.Functions))
+	w.catalog.setModule(endpoints, newEgresses(w.cfg.Module))
 	w.catalog.bind(cron.Type(), &cron.Function{Ingresses: w.cronIngress})
 	w.catalog.bind(actor.CallerType(), &caller.Function{MaxAnswer: func() int { return int(w.maxAnswer.Load()) }})
 	if err := errors.Join(w.meters.watchPartitions(w.stats), w.meters.watchEndpoints(w.catalog), w.meters.watchIngresses(w.missed)); err != nil {
