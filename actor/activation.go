@@ -2,8 +2,9 @@ package actor
 
 import (
 	"errors"
-	"fmt"
 	"time"
+
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // activation is an address that has something to do: its queue, and the call
@@ -28,6 +29,7 @@ type activation struct {
 	excused   int64         // time within the budget that wasn't the function's fault
 	parkedAt  int64         // since when batch waits, barred; zero: it does not
 	calls     int           // attempts of any kind, for the function to see
+	policy    Policy        // of the call in flight: its function may be another one when it ends
 
 	suspect int // messages left of a batch that failed for good
 	cap     int // largest batch while suspect > 0
@@ -51,12 +53,12 @@ type queuedInput struct {
 
 // enqueue adds an accepted input to its address.
 func (p *Partition) enqueue(id InputID, e *Envelope) {
-	spec, known := p.catalog.Lookup(e.Target.Type)
-	if !known {
-		p.giveUp(id, e, unknownFunction(e.Target.Type))
+	spec, known := p.function(e.Target)
+	act := p.activations[e.Target]
+	if !known && act == nil { // else it may not overtake what is given up, or in flight
+		p.giveUp(id, e, p.unserved(e.Target.Type))
 		return
 	}
-	act := p.activations[e.Target]
 	if act == nil {
 		act = &activation{addr: e.Target, state: p.states.use(StateKey{Address: e.Target})}
 		p.activations[e.Target] = act
@@ -109,7 +111,15 @@ func (p *Partition) ready(act *activation) {
 		p.stalled = append(p.stalled, act)
 		return
 	}
-	spec, _ := p.catalog.Lookup(act.addr.Type)
+	spec, known := p.function(act.addr)
+	switch {
+	case !known:
+		p.forgo(act)
+		return
+	case spec.Function == nil:
+		p.await(act, spec.AwaitedUntil)
+		return
+	}
 	act.phase = actReady
 	p.request(readyCall{target: act.addr, endpoint: spec.Endpoint, limit: spec.MaxConcurrent})
 }
@@ -126,22 +136,27 @@ func (p *Partition) unstall() {
 	}
 }
 
-// granted starts the call that readyCall asked for.
-func (p *Partition) granted(a Address) {
-	spec, known := p.catalog.Lookup(a.Type)
+// granted starts the call to endpoint that readyCall asked for.
+func (p *Partition) granted(a Address, endpoint string) {
 	act := p.activations[a]
-	if act == nil || act.phase != actReady || p.draining || p.stopped() || !known || p.barred(a) {
+	if act == nil || act.phase != actReady || p.draining || p.stopped() || p.barred(a) {
 		if act != nil && act.phase == actReady {
 			p.park(act)
 		}
-		p.request(giveBack{spec.Endpoint})
+		p.request(giveBack{endpoint})
+		return
+	}
+	spec, known := p.function(a)
+	if !known || spec.Function == nil || spec.Endpoint != endpoint && !mutant.On("granted-elsewhere") { // it has changed meanwhile
+		p.request(giveBack{endpoint})
+		p.ready(act)
 		return
 	}
 	p.unpark(act)
 	if len(act.batch) == 0 {
 		p.fillBatch(act, &spec)
 	}
-	act.phase, act.startedAt = actRunning, p.now
+	act.phase, act.startedAt, act.policy = actRunning, p.now, spec.Policy.WithDefaults()
 	act.calls++
 	if act.firstAt == 0 {
 		act.firstAt = p.now
@@ -155,7 +170,7 @@ func (p *Partition) granted(a Address) {
 		}
 	}
 	p.calls++
-	p.request(invokeCall{function: spec.Function, endpoint: spec.Endpoint, batch: b, policy: spec.Policy.WithDefaults()})
+	p.request(invokeCall{function: spec.Function, endpoint: spec.Endpoint, batch: b, policy: act.policy})
 	p.refill(act)
 }
 
@@ -253,8 +268,7 @@ func (p *Partition) failed(act *activation, err error) {
 	if !errors.As(err, &failure) {
 		failure = &InvokeError{Reason: ReasonProtocol, Err: err}
 	}
-	spec, _ := p.catalog.Lookup(act.addr.Type)
-	policy := spec.Policy.WithDefaults()
+	policy := act.policy
 	if failure.Kind == Unreachable {
 		act.excused += p.now - act.startedAt
 		p.retry(act, max(policy.BackoffMin, failure.RetryAfter))
@@ -348,11 +362,4 @@ func (p *Partition) refuse(c *completion, e *Envelope, d *DeadLetter) {
 	c.letters = append(c.letters, *d)
 	p.stats.DeadLetters++
 	p.noticeDetail(noticeWarn, "message dead-lettered", e.Target, d.Reason+": "+d.Error)
-}
-
-func unknownFunction(t TypeName) *DeadLetter {
-	return &DeadLetter{
-		Reason: ReasonUnknownFunction,
-		Error:  fmt.Sprintf("no module binds the function type %s; add an endpoint for it and replay", t),
-	}
 }

@@ -52,6 +52,10 @@ func (p *Processor) Pause(types []TypeName) (done <-chan struct{}) {
 	return applied
 }
 
+// Reload says that the catalog has changed: what waits for functions that are
+// back goes on.
+func (p *Processor) Reload() { p.Post((*Partition).Reload) }
+
 // ask waits until the processor takes questions, and for the answer.
 func ask[T any](ctx context.Context, p *Processor, question func(*Partition, func(T, error))) (T, error) {
 	type answer struct {

@@ -57,7 +57,8 @@ func NewCalls(limit int) *Calls {
 
 // Acquire calls grant, in turn, once there is a place for a call to endpoint.
 // Each grant is answered by one
-// Release. A limit that isn't zero caps the calls to endpoint.
+// Release. A limit that isn't zero caps the calls to endpoint; the newest one
+// counts.
 func (c *Calls) Acquire(endpoint string, limit int, grant func()) {
 	c.mu.Lock()
 	e := c.endpoints[endpoint]
@@ -67,9 +68,7 @@ func (c *Calls) Acquire(endpoint string, limit int, grant func()) {
 		c.endpoints[endpoint] = e
 		c.order = append(c.order, e)
 	}
-	if limit > 0 && (e.limit == 0 || limit < e.limit) {
-		e.limit = limit
-	}
+	e.limit = limit
 	e.waiting = append(e.waiting, grant)
 	grants := c.grants()
 	c.mu.Unlock()

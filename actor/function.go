@@ -170,11 +170,20 @@ type FunctionSpec struct {
 	MaxBatchBytes int // bytes of messages per call; default 4 MiB
 	Policy        Policy
 	Inputs        bool // fill Batch.Inputs in
+	// Versions, if there are any, take the place of all of the above: each
+	// address has one of them.
+	Versions []Version
+	// AwaitedUntil, if it isn't zero, says that the function was removed, and
+	// until when, in Unix milliseconds, its messages wait for it to come back;
+	// then they become dead letters. All other fields are zero.
+	AwaitedUntil int64
 }
 
-// Catalog knows the functions.
+// Catalog knows the functions. What it says may change at any time; whoever
+// changes it calls Reload on every partition afterwards.
 type Catalog interface {
 	// Lookup returns the function that serves t: an exact binding first, then
-	// one of the whole namespace.
+	// one of the whole namespace. It is true as well for a function that was
+	// removed and whose messages wait.
 	Lookup(t TypeName) (FunctionSpec, bool)
 }

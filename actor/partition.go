@@ -42,7 +42,8 @@ type Partition struct {
 	routes routes
 
 	activations   map[Address]*activation
-	paused        map[TypeName]bool // get no calls
+	paused        map[TypeName]bool  // get no calls
+	missing       map[TypeName]int64 // removed functions that something waits for, and until when
 	edits         map[Address][]*waitingEdit
 	stalled       []*activation
 	fetching      map[fetchKey][]*fetch
@@ -79,7 +80,7 @@ const (
 func NewPartition(cfg *Config, catalog Catalog) *Partition {
 	p := &Partition{
 		cfg: *cfg, catalog: catalog, rand: rand.New(rand.NewPCG(cfg.Incarnation, uint64(cfg.Partition))),
-		activations: map[Address]*activation{}, fetching: map[fetchKey][]*fetch{}, edits: map[Address][]*waitingEdit{},
+		activations: map[Address]*activation{}, fetching: map[fetchKey][]*fetch{}, edits: map[Address][]*waitingEdit{}, missing: map[TypeName]int64{},
 	}
 	p.writer = &journalWriter{p: p, max: cfg.MaxRecord}
 	p.applier = &applier{p: p}

@@ -97,7 +97,7 @@ func (d *performer) perform(r Request) {
 		})
 	case readyCall:
 		d.host.Acquire(r.endpoint, r.limit, func() {
-			if !d.host.Post(func(part *Partition) { part.granted(r.target) }) {
+			if !d.host.Post(func(part *Partition) { part.granted(r.target, r.endpoint) }) {
 				d.host.Release(r.endpoint, CallResult{Err: ErrAbandoned})
 			}
 		})

@@ -110,7 +110,7 @@ func (p *Partition) consume(id InputID, in *Input) {
 // pass adds one message of a routed input to its completion.
 func (p *Partition) pass(c *completion, e *Envelope, due int64) {
 	if _, known := p.catalog.Lookup(e.Target.Type); !known {
-		p.refuse(c, e, unknownFunction(e.Target.Type))
+		p.refuse(c, e, p.unserved(e.Target.Type))
 		return
 	}
 	if n := messageSize(&e.Value, e.Target.ID); n > p.cfg.MaxMessage {

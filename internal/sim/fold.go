@@ -159,6 +159,7 @@ func (f *folding) deadLetter(envelopes []actor.Envelope) bool {
 	if f.dead >= len(f.c.DeadLetters) || len(envelopes) != 1 || !sameEnvelope(&envelopes[0], &f.c.DeadLetters[f.dead].Envelope) {
 		return false
 	}
+	f.g.checkWait(&f.c.DeadLetters[f.dead], f.c.Time)
 	f.dead++
 	return true
 }

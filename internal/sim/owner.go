@@ -32,6 +32,7 @@ type owner struct {
 	lanes                  map[string]*lane
 	host                   *host // nil: nothing is gathered
 	calls                  int
+	places                 map[string]int   // granted, by endpoint
 	paused                 []actor.TypeName // what it was told
 	pausing                bool             // since this step
 	waiting                []func()
@@ -57,7 +58,7 @@ func (w *World) spawn(part int) *owner {
 	cfg.Partition, cfg.Incarnation = part, w.rnd.Uint64()|1
 	o := &owner{
 		w: w, part: part, name: fmt.Sprintf("p%d.%d", part, w.born), config: cfg.WithDefaults(),
-		lanes: map[string]*lane{}, feeds: map[actor.Source]*feed{},
+		lanes: map[string]*lane{}, feeds: map[actor.Source]*feed{}, places: map[string]int{},
 	}
 	if k.Offset > 0 && w.allows(ClockOffset) {
 		o.offset = w.rnd.Int64N(2*k.Offset) - k.Offset
@@ -314,6 +315,10 @@ func (o *owner) call(f func(ctx context.Context)) {
 	o.at("call")
 	fate, took, paused := callRuns, 1+w.rnd.Int64N(k.CallTime), o.paused
 	from := o.p.Now()
+	gone := map[string]bool{}
+	for name := range w.modules.removed {
+		gone[name] = true
+	}
 	if o.pausing { // it may have been granted before
 		paused = nil
 	}
@@ -332,19 +337,25 @@ func (o *owner) call(f func(ctx context.Context)) {
 		if o.dead {
 			w.hit(CallOutlives)
 		}
-		w.functions.fate, w.functions.paused, w.functions.from = fate, paused, from
+		w.functions.fate, w.functions.paused, w.functions.from, w.functions.gone = fate, paused, from, gone
 		f(o.ctx)
 	})
 }
 
 // Acquire is part of actor.Host.
-func (o *owner) Acquire(_ string, _ int, grant func()) {
-	o.waiting = append(o.waiting, grant)
+func (o *owner) Acquire(endpoint string, _ int, grant func()) {
+	o.waiting = append(o.waiting, func() {
+		o.places[endpoint]++
+		grant()
+	})
 	o.grant()
 }
 
 // Release is part of actor.Host.
-func (o *owner) Release(string, actor.CallResult) {
+func (o *owner) Release(endpoint string, _ actor.CallResult) {
+	if o.places[endpoint]--; o.places[endpoint] < 0 {
+		o.w.fail("%s: a place of %s is given back that was never granted", o.name, endpoint)
+	}
 	o.calls--
 	o.grant()
 }

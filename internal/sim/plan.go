@@ -54,6 +54,7 @@ const (
 	Batch         Fault = "batch"          // writes go together, all or none
 	BatchRefused  Fault = "batch-refused"  // because of one of them
 	ReplayMoved   Fault = "replay-moved"   // a former owner's write lands during a replay
+	Reload        Fault = "reload"         // an operator changes the functions there are
 	Removed       Fault = "removed"        // the owner of a foreign stream removes records, read or not
 )
 
@@ -63,7 +64,7 @@ func Faults() []Fault {
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
 		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, ReplayMoved, EditState, Pause,
-		Removed,
+		Removed, Reload,
 	}
 }
 
@@ -145,6 +146,7 @@ func MakePlan(seed uint64) *Plan {
 		p.Items = append(p.Items, makeMessage(r, k, min(k.Window, k.Active)))
 	}
 	p.operate()
+	p.reload()
 	p.route(rand.New(rand.NewPCG(seed, 0x726f757465)))
 	k.Config.FlushMost = pick[int64](r, 1, 300, 2000)
 	slices.SortStableFunc(p.Items, func(a, b Item) int { return int(a.At - b.At) })

@@ -95,12 +95,19 @@ type call struct {
 	done    bool          // it is in a commit
 }
 
+// The pauses between the attempts of a call.
+const (
+	backoffMin = 5 * time.Millisecond
+	backoffMax = 200 * time.Millisecond
+)
+
 // functions are the world's user code.
 type functions struct {
 	w      *World
 	fate   callFate         // of the next Invoke
 	from   int64            // when that call began, by its owner's time
 	paused []actor.TypeName // when it began
+	gone   map[string]bool  // functions that were removed when it began
 	calls  map[string]*call
 	quiet  map[string]*call // silent calls, by their inputs
 }
@@ -116,16 +123,16 @@ const (
 
 // Lookup is part of actor.Catalog.
 func (f *functions) Lookup(t actor.TypeName) (actor.FunctionSpec, bool) {
-	k := &f.w.plan.Knobs
-	return actor.FunctionSpec{
-		Function: f, Endpoint: "sim", MaxBatch: k.MaxBatch,
-		Policy: actor.Policy{Attempts: k.Attempts, Budget: k.Budget, BackoffMin: 5 * time.Millisecond, BackoffMax: 200 * time.Millisecond},
-	}, t.Name == "main" || t.Name == "twin"
+	return f.spec(t.Name), t.Name == "main" || t.Name == "twin"
 }
 
 // Invoke is part of actor.Function.
 func (f *functions) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, error) {
 	f.barredBy(f.paused, b)
+	f.checkPrompt(b)
+	if f.gone[b.Target.Type.Name] {
+		f.w.fail("%s is called while its function is removed", b.Target)
+	}
 	switch f.fate {
 	case callFails:
 		return nil, &actor.InvokeError{Reason: actor.ReasonStatus, HTTPStatus: 500, Err: errors.New("the function failed")}

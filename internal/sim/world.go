@@ -37,6 +37,7 @@ type World struct {
 	hosts     []*host
 	born      int
 	healed    bool
+	healedAt  int64
 	full      map[string]int64 // ports that refuse until a time
 	busy      []bool           // an append is on its way, by partition
 	kvCommit  map[actor.StateKey]uint64
@@ -44,6 +45,7 @@ type World struct {
 	paused    []actor.TypeName // by the operator
 	pauses    int
 	edits     int
+	modules   modules
 
 	failures []string
 	hits     map[Fault]int
@@ -74,6 +76,7 @@ func Run(ctx context.Context, plan *Plan, mask *Mask, timeline bool) *Result {
 	}
 	w.now = startTime
 	w.memory.SetClock(func() int64 { return w.now })
+	w.modules = modules{removed: map[string]int64{}, places: map[string]string{}}
 	w.functions = &functions{w: w, calls: map[string]*call{}, quiet: map[string]*call{}}
 	n := plan.Knobs.Partitions
 	w.busy = make([]bool, n)
@@ -170,6 +173,8 @@ func (w *World) happen(it *Item, index int) {
 		w.edit(it)
 	case Removed:
 		w.remove()
+	case Reload:
+		w.reload(it)
 	default:
 		if o := w.anyOwner(it.Part); o != nil {
 			o.strike(it)
@@ -247,7 +252,7 @@ func (w *World) kick(part int) {
 
 // heal ends all faults; what is under way lands as it was decided.
 func (w *World) heal() {
-	w.healed = true
+	w.healed, w.healedAt = true, w.now
 	w.log(nil, "world", "no more faults")
 	clear(w.full)
 	w.resume()
