@@ -226,6 +226,7 @@ func TestAnOutageKeepsOrderAndDeadLettersNothing(t *testing.T) {
 		}
 		a.send(to("up", "b"), "x", "y")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if healthy != 2 {
 			t.Errorf("messages to the healthy function after a minute = %d, want 2", healthy)
 		}
