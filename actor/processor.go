@@ -50,6 +50,7 @@ type Processor struct {
 	room    [2]chan struct{} // capacity one; for our own sources and for foreign ones
 	reads   *semaphore.Weighted
 	workers *errgroup.Group
+	callers *crew
 	done    context.Context //nolint:containedctx // Run's, for what it starts through the Host
 
 	mu        sync.Mutex
@@ -91,6 +92,12 @@ func (p *Processor) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	p.workers, ctx = errgroup.WithContext(ctx)
 	p.done = ctx
+	p.callers = newCrew(func(member func(context.Context)) {
+		p.workers.Go(func() error {
+			member(ctx)
+			return nil
+		})
+	})
 	start := p.begun.UnixMilli()
 	p.part.SetTime(start)
 	p.part.Open()
@@ -196,13 +203,15 @@ func (p *Processor) Post(ev Event) bool {
 
 // Go runs f in a goroutine that ends before Run does. It is part of Host.
 func (p *Processor) Go(kind Work, f func(ctx context.Context)) {
+	if kind == WorkCall {
+		p.callers.do(f)
+		return
+	}
 	p.workers.Go(func() error {
-		if kind == WorkRead {
-			if p.reads.Acquire(p.done, 1) != nil {
-				return nil // the processor is ending
-			}
-			defer p.reads.Release(1)
+		if p.reads.Acquire(p.done, 1) != nil {
+			return nil // the processor is ending
 		}
+		defer p.reads.Release(1)
 		f(p.done)
 		return nil
 	})

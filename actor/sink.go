@@ -116,7 +116,7 @@ func (s *sink) publish() {
 		}
 		it.flying, it.sent = true, true
 		s.inFlight++
-		s.busy[it.message.Source]++
+		s.occupy(it.message.Source, 1)
 		s.p.request(sinkPublish{s.index, it.message, s.mark})
 	}
 }
@@ -130,9 +130,7 @@ func (s *sink) stored(id SinkID, res WriteResult) {
 	}
 	it := s.queue[at]
 	it.flying = false
-	if s.busy[it.message.Source]--; s.busy[it.message.Source] <= 0 {
-		delete(s.busy, it.message.Source)
-	}
+	s.occupy(it.message.Source, -1)
 	if res.Outcome == Stored {
 		s.highest = max(s.highest, res.Seq)
 		s.pause = sinkPause
@@ -143,6 +141,17 @@ func (s *sink) stored(id SinkID, res WriteResult) {
 	if s.phase == sinkOpen {
 		s.phase = sinkTrouble
 		s.p.notice(noticeDebug, "sink refused a message", it.message.Source, res.Err)
+	}
+}
+
+// occupy counts the messages of an address that are on their way, where that
+// matters.
+func (s *sink) occupy(a Address, by int) {
+	if !s.perAddr {
+		return
+	}
+	if s.busy[a] += by; s.busy[a] <= 0 {
+		delete(s.busy, a)
 	}
 }
 

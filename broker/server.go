@@ -129,7 +129,10 @@ func (c ServerConfig) options(password, outsidePassword string) *server.Options 
 		SyncInterval:           c.SyncInterval,
 		NoSigs:                 true,
 		DisableJetStreamBanner: true,
-		Users:                  []*server.User{{Username: insideUser, Password: password}},
+		// Most subjects here are seen once: every acknowledgement has its own.
+		// A cache of their subscribers only costs.
+		NoSublistCache: true,
+		Users:          []*server.User{{Username: insideUser, Password: password}},
 	}
 	outside := &server.Permissions{Publish: &server.SubjectPermission{Deny: names{c.App}.internals()}}
 	opts.Users = append(opts.Users, &server.User{Username: callsUser, Password: outsidePassword, Permissions: outside})

@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	inputDedup  = 2 * time.Minute
-	packDedup   = 30 * time.Second // of a gate's packs; it keeps its messages' ids itself
-	outputDedup = 10 * time.Minute
+	inputDedup = 2 * time.Minute
+	packDedup  = 30 * time.Second // of a gate's packs; it keeps its messages' ids itself
+	// outputDedup is short: what the server remembers of ids costs it memory, and
+	// what is stored twice is found without (PROTOCOL E4).
+	outputDedup = 2 * time.Second
 )
 
 // streams are an application's, opened.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,7 +34,7 @@ type readiness struct {
 
 // obey is a child's side: it announces itself, and answers until its input
 // ends or ctx does.
-func obey(ctx context.Context, in io.Reader, out io.Writer, r readiness, p *profiler) error {
+func obey(ctx context.Context, in io.Reader, out io.Writer, r readiness, p *profiler, calls *atomic.Uint64) error {
 	answers := json.NewEncoder(out)
 	if err := answers.Encode(r); err != nil {
 		return fmt.Errorf("announce readiness: %w", err)
@@ -60,7 +61,9 @@ func obey(ctx context.Context, in io.Reader, out io.Writer, r readiness, p *prof
 			if err := p.obey(order); err != nil {
 				return err
 			}
-			if err := answers.Encode(ownUsage()); err != nil {
+			u := ownUsage()
+			u.Calls = calls.Load()
+			if err := answers.Encode(u); err != nil {
 				return fmt.Errorf("answer %s: %w", order, err)
 			}
 		}

@@ -2,15 +2,17 @@ package bench
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/jetfn/jetfn/actor"
 )
 
-// counter is the workload's function inside the worker.
-type counter struct{}
+// counter is the workload's function inside the worker. It counts its calls.
+type counter struct{ calls *atomic.Uint64 }
 
 // Invoke implements actor.Function.
-func (counter) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, error) {
+func (c counter) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, error) {
+	c.calls.Add(1)
 	old, _ := b.State.Get(stateName)
 	count, err := parseCount(old.Value.Data)
 	if err != nil {

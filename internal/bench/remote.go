@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,7 +20,13 @@ const (
 )
 
 // remoteCounter is the workload's function as a server of protocol 3.x.
-func remoteCounter() http.Handler { return http.HandlerFunc(serveCall) }
+// It counts its calls.
+func remoteCounter(calls *atomic.Uint64) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		serveCall(w, r)
+	})
+}
 
 func serveCall(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))

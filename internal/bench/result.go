@@ -49,6 +49,7 @@ type Result struct {
 	Drain               float64  `json:"drain_ms"`           // from the last publish to the last record
 	DrainPerSecond      float64  `json:"drain_per_s"`        // records of the backlog; zero: there was none
 	Backlog             uint64   `json:"backlog"`            // messages without a record when the publishing ended
+	CallsPerInv         float64  `json:"calls_per_inv"`      // of the function: fewer than one where messages share a call
 	Fsyncs              int64    `json:"fsyncs"`             // within the duration; -1: not known
 	FsyncsFrom          string   `json:"fsyncs_from"`        // how they were counted
 	MessagesPerInv      float64  `json:"msgs_per_inv"`       // stored in all streams
@@ -125,6 +126,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	row("CPU", "%.1f µs/inv (%s); others kept %.1f processors busy", r.CPUPerInvocation, strings.Join(cpu, ", "), r.OtherCores)
 	row("allocations", "%.1f/inv, %.0f bytes/inv, %d collections", r.AllocsPerInvocation, r.HeapPerInvocation, r.GCs)
 	row("memory", "RSS %d MiB, peak %d MiB, idle %d MiB", r.RSS>>20, r.PeakRSS>>20, r.IdleRSS>>20)
+	row("calls", "%.2f/inv", r.CallsPerInv)
 	row("written", "%.2f messages/inv, %.0f bytes/inv", r.MessagesPerInv, r.BytesPerInv)
 	for _, s := range r.Streams {
 		row("", "%s %.2f messages/inv", s.Stream, s.PerInv)

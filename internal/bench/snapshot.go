@@ -76,6 +76,8 @@ func (r *run) result(before, after snapshot, invocations uint64, ended int64) *R
 	}
 	slices.SortFunc(out.Streams, func(a, b Count) int { return strings.Compare(a.Stream, b.Stream) })
 	out.MessagesPerInv = per(float64(total))
+	calls := func(s *snapshot) uint64 { return s.worker.Calls + s.function.Calls }
+	out.CallsPerInv = per(float64(calls(&after) - calls(&before)))
 	out.countSyncs(before, after, total)
 	return out
 }

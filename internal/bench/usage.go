@@ -14,6 +14,7 @@ type usage struct {
 	Mallocs    uint64        `json:"mallocs"`
 	AllocBytes uint64        `json:"allocBytes"`
 	GCs        uint32        `json:"gcs"`
+	Calls      uint64        `json:"calls"` // of the function, in this process
 }
 
 // ownUsage is this process's.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -38,7 +39,8 @@ func RunWorker(ctx context.Context, config string, in io.Reader, out io.Writer, 
 	if err := json.Unmarshal([]byte(config), &cfg); err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	rc, err := cfg.runtime()
+	calls := &atomic.Uint64{}
+	rc, err := cfg.runtime(calls)
 	if err != nil {
 		return err
 	}
@@ -63,14 +65,14 @@ func RunWorker(ctx context.Context, config string, in io.Reader, out io.Writer, 
 		case <-ctx.Done():
 			return nil
 		case a := <-ready:
-			return obey(ctx, in, out, readiness{HTTP: a.HTTP, NATS: a.NATS}, &profiler{dir: cfg.ProfileDir, prefix: "worker"})
+			return obey(ctx, in, out, readiness{HTTP: a.HTTP, NATS: a.NATS}, &profiler{dir: cfg.ProfileDir, prefix: "worker"}, calls)
 		}
 	})
 	return group.Wait()
 }
 
 // runtime is the configuration of the worker itself.
-func (c *workerConfig) runtime() (runtime.Config, error) {
+func (c *workerConfig) runtime(calls *atomic.Uint64) (runtime.Config, error) {
 	text := fmt.Sprintf("kind: io.jetfn.nats.v1/egress\nspec:\n  id: %s\n", egressID())
 	cfg := runtime.Config{
 		App: appName, Version: c.Version, DataDir: c.DataDir, SyncInterval: c.SyncInterval,
@@ -78,7 +80,7 @@ func (c *workerConfig) runtime() (runtime.Config, error) {
 		EgressMaxAge: c.EgressMaxAge,
 	}
 	if c.Function == "" {
-		cfg.Functions = map[actor.TypeName]actor.FunctionSpec{counterType(): {Function: counter{}, Endpoint: "embedded"}}
+		cfg.Functions = map[actor.TypeName]actor.FunctionSpec{counterType(): {Function: counter{calls}, Endpoint: "embedded"}}
 	} else {
 		text += fmt.Sprintf("---\nkind: io.statefun.endpoints.v2/http\nspec:\n  functions: %s\n  urlPathTemplate: http://%s/\n", counterType(), c.Function)
 	}
@@ -106,12 +108,13 @@ func RunFunction(ctx context.Context, config string, in io.Reader, out io.Writer
 		return fmt.Errorf("listen for the function: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)
+	calls := &atomic.Uint64{}
 	var server errgroup.Group
 	server.Go(func() error {
 		defer stop()
-		return gateway.Serve(ctx, ln, remoteCounter(), gateway.ServeConfig{})
+		return gateway.Serve(ctx, ln, remoteCounter(calls), gateway.ServeConfig{})
 	})
-	err = obey(ctx, in, out, readiness{HTTP: ln.Addr().String()}, &profiler{dir: cfg.ProfileDir, prefix: "function"})
+	err = obey(ctx, in, out, readiness{HTTP: ln.Addr().String()}, &profiler{dir: cfg.ProfileDir, prefix: "function"}, calls)
 	stop()
 	return errors.Join(err, server.Wait())
 }
