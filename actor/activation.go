@@ -31,6 +31,8 @@ type activation struct {
 	calls     int           // attempts of any kind, for the function to see
 	policy    Policy        // of the call in flight: its function may be another one when it ends
 
+	span Span // of batch, if it is traced
+
 	suspect int // messages left of a batch that failed for good
 	cap     int // largest batch while suspect > 0
 }
@@ -161,7 +163,7 @@ func (p *Partition) granted(a Address, endpoint string) {
 	if act.firstAt == 0 {
 		act.firstAt = p.now
 	}
-	b := &Batch{Target: a, Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch))}
+	b := &Batch{Target: a, Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch)), Span: act.span}
 	b.State, b.Entries = act.shown(p.now)
 	for i, q := range act.batch {
 		b.Envelopes[i] = *q.envelope
@@ -208,7 +210,7 @@ func (p *Partition) fillBatch(act *activation, spec *FunctionSpec) {
 	act.bytes -= bytes
 	p.resident -= n
 	p.residentBytes -= bytes
-	act.attempts, act.firstAt, act.excused, act.calls = 0, 0, 0, 0
+	act.attempts, act.firstAt, act.excused, act.calls, act.span = 0, 0, 0, 0, Span{}
 	if p.mayBeKnown(act.batch) {
 		act.calls = 1
 	}
@@ -226,13 +228,14 @@ func (p *Partition) mayBeKnown(batch []queuedInput) bool {
 }
 
 // invoked takes a call's answer.
-func (p *Partition) invoked(a Address, effects *Effects, err error) {
+func (p *Partition) invoked(b *Batch, effects *Effects, err error) {
 	p.calls--
+	a := b.Target
 	act := p.activations[a]
 	if act == nil || act.phase != actRunning {
 		return
 	}
-	act.phase = actIdle
+	act.phase, act.span = actIdle, b.Span
 	p.stats.Invocations++
 	loading, err := p.wantsEntries(act, err)
 	if loading {
@@ -321,6 +324,9 @@ func (p *Partition) backoff(policy *Policy, attempt int) time.Duration {
 // poisonous message must not take the others with it.
 func (p *Partition) split(act *activation) {
 	n := len(act.batch)
+	if p.cfg.Observer != nil && act.span.Traced() {
+		p.request(tellRetreat{&Done{Target: act.addr, Span: act.span, Time: p.now, Calls: act.calls, inputs: act.batch}})
+	}
 	if act.suspect == 0 {
 		act.suspect = n
 	}
@@ -343,17 +349,22 @@ func (p *Partition) abandon(act *activation, failure *InvokeError) {
 		act.suspect--
 	}
 	act.batch = nil
-	p.giveUp(q.id, q.envelope, &DeadLetter{
+	c := p.giveUp(q.id, q.envelope, &DeadLetter{
 		Reason: failure.Reason, Error: failure.Error(), HTTPStatus: failure.HTTPStatus, Endpoint: failure.Endpoint,
 		Attempts: act.calls, FirstAt: act.firstAt, LastAt: act.startedAt,
 	})
+	c.span, c.calls = act.span, act.calls
 }
 
 // giveUp consumes an input as a dead letter.
-func (p *Partition) giveUp(id InputID, e *Envelope, d *DeadLetter) {
+func (p *Partition) giveUp(id InputID, e *Envelope, d *DeadLetter) *completion {
 	c := &completion{target: e.Target, consumed: []InputID{id}, size: e.Size()}
+	if p.cfg.Observer != nil {
+		c.batch = []queuedInput{{id, e}}
+	}
 	p.refuse(c, e, d)
 	p.complete(c)
+	return c
 }
 
 // refuse adds a dead letter of e to c.
@@ -361,5 +372,4 @@ func (p *Partition) refuse(c *completion, e *Envelope, d *DeadLetter) {
 	d.Envelope = *e
 	c.letters = append(c.letters, *d)
 	p.stats.DeadLetters++
-	p.noticeDetail(noticeWarn, "message dead-lettered", e.Target, d.Reason+": "+d.Error)
 }

@@ -5,8 +5,9 @@ import "github.com/jetfn/jetfn/internal/mutant"
 // applying is a durable commit some of whose effects are not in place yet.
 type applying struct {
 	number uint64
-	seq    uint64 // of its (last) record
-	left   int    // effects not in place
+	seq    uint64     // of its (last) record
+	left   int        // effects not in place
+	traced *Committed // told of when they are; nil: nobody wants to know
 	sinks  [2]sinkStart
 }
 
@@ -44,6 +45,9 @@ func (a *applier) done(c *applying) {
 	}
 	for len(a.queue) > 0 && a.queue[0].left == 0 {
 		a.applied = max(a.applied, a.queue[0].seq)
+		if c := a.queue[0].traced; c != nil {
+			a.p.request(tellApplied{c})
+		}
 		a.queue[0] = nil
 		a.queue = a.queue[1:]
 	}
@@ -67,6 +71,8 @@ type durableCommit struct {
 	// sinksAt are sequences behind which its messages lie in the sinks'
 	// streams, whoever stored them: what was stored before its append began.
 	sinksAt [2]uint64
+	// observed is what an observer is told of it; nil without one.
+	observed *Committed
 }
 
 // reply lets a commit's replies out. Nobody waits for them: a new owner does it
@@ -81,6 +87,9 @@ func (p *Partition) reply(c *commit) {
 func (a *applier) hand(d *durableCommit) {
 	effect := a.begin(d.number, d.seq)
 	p := a.p
+	if d.observed != nil && d.observed.Traced {
+		effect.traced = d.observed
+	}
 	if !d.recovered || !mutant.On("reply-not-repeated") {
 		p.reply(d.commit)
 	}

@@ -47,7 +47,7 @@ func (p *Partition) assemble() {
 	if mutant.On("reply-before-durable") {
 		p.reply(c)
 	}
-	d := durableCommit{commit: c, epoch: p.writer.epoch, number: number}
+	d := durableCommit{commit: c, epoch: p.writer.epoch, number: number, observed: p.observe(number, batch)}
 	for i, s := range p.sinks {
 		d.sinksAt[i] = s.highest
 	}
@@ -128,6 +128,12 @@ func (p *Partition) advance(c *commit, consumed map[Source][]inputRef) bool {
 // committed is called when a commit is durable: its effects may leave now.
 func (p *Partition) committed(d *durableCommit) {
 	p.stats.Commits++
+	for i := range d.deadLetters {
+		p.noticeLetter(&d.deadLetters[i], SinkID{p.cfg.Partition, d.epoch, d.number, i})
+	}
+	if d.observed != nil {
+		p.request(tellCommit{d.observed})
+	}
 	for _, n := range p.sources {
 		n.settle()
 	}

@@ -23,6 +23,10 @@ type completion struct {
 	egress    []EgressMessage
 	letters   []DeadLetter
 	size      int // about its share of the commit, in bytes
+
+	batch []queuedInput // what was processed, for an observer
+	span  Span
+	calls int
 }
 
 // complete queues c for the next commit.
@@ -48,6 +52,9 @@ func (p *Partition) accept(act *activation, effects *Effects) error {
 		return err
 	}
 	c := &completion{target: act.addr, mutations: muts, egress: effects.Egress, size: size + 64}
+	if p.cfg.Observer != nil {
+		c.batch, c.span, c.calls, c.trace = act.batch, act.span, act.calls, act.span.Trace
+	}
 	for _, m := range muts {
 		c.size += len(m.name) + len(m.value.Value.Type) + len(m.value.Value.Data) + 32
 	}
@@ -113,9 +120,13 @@ func (p *Partition) delay(c *completion, d *Delayed) {
 		}
 		return
 	}
+	trace := c.trace
+	if c.span.Traced() {
+		trace = trace.delayed()
+	}
 	tm := &timer{Timer: Timer{
 		DueAt: p.now + d.Delay.Milliseconds(), Token: d.Token,
-		Envelope: Envelope{Target: d.Target, Caller: c.target, Value: d.Value, Trace: c.trace},
+		Envelope: Envelope{Target: d.Target, Caller: c.target, Value: d.Value, Trace: trace},
 	}}
 	p.timers.propose(tm)
 	c.set = append(c.set, tm)

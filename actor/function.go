@@ -32,6 +32,8 @@ type Batch struct {
 	// Inputs says what brought each of the Envelopes, if FunctionSpec.Inputs
 	// asks for it.
 	Inputs []InputID
+	// Span is what the batch is traced as; an Observer sets it.
+	Span Span
 }
 
 // Effects is what a call asked for. Its four lists are applied in the order

@@ -137,6 +137,15 @@ func (p *Partition) noticeDetail(level noticeLevel, message string, target Addre
 	p.request(notice{level: level, message: message, target: target, detail: detail})
 }
 
+// noticeLetter is the one line of the log about a message that was given up,
+// once that is durable.
+func (p *Partition) noticeLetter(d *DeadLetter, id SinkID) {
+	p.request(notice{
+		level: noticeWarn, message: "message dead-lettered", target: d.Envelope.Target,
+		detail: d.Reason + ": " + d.Error, letter: d, letterID: id,
+	})
+}
+
 // fail stops the partition for good: it drops all it holds (J5).
 func (p *Partition) fail(err error) {
 	if p.phase != phaseStopped {
@@ -213,6 +222,7 @@ func (p *Partition) Deliver(d *Delivery) {
 	case take:
 		p.stats.Accepted += uint64(len(d.Inputs))
 		for i := range d.Inputs {
+			p.accepted(&d.Inputs[i])
 			p.input(InputID{d.Source, d.Seq, i}, &d.Inputs[i])
 		}
 	case redo:
@@ -226,6 +236,13 @@ func (p *Partition) Deliver(d *Delivery) {
 			}
 			p.input(InputID{d.Source, d.Seq, i}, &in)
 		}
+	}
+}
+
+// accepted counts an input that no owner before has counted.
+func (p *Partition) accepted(in *Input) {
+	if p.cfg.Observer != nil && in.Route == nil && in.Problem == nil {
+		p.cfg.Observer.Accepted(in.Envelope.Target.Type)
 	}
 }
 
@@ -297,6 +314,10 @@ type Config struct {
 	// Incarnation is a random number of this owner's own, never used before.
 	// The default is a random one.
 	Incarnation uint64
+	// Observer is told what becomes of messages. The default is nobody.
+	Observer Observer
+	// LetterID is how a dead letter is named in the log. By default it isn't.
+	LetterID func(SinkID) string
 	// TrimDelay postpones the removal of journal records and inputs after
 	// they are covered by a checkpoint. The default is none.
 	TrimDelay time.Duration

@@ -42,7 +42,7 @@ type Host interface {
 // Perform carries out what the state machine asked for since it was called
 // last, in order.
 func (p *Partition) Perform(ports *Ports, host Host, log *zerolog.Logger) {
-	d := performer{ports: ports, host: host, log: log}
+	d := performer{ports: ports, host: host, log: log, observer: p.cfg.Observer, letterID: p.cfg.LetterID}
 	for _, r := range p.take() {
 		d.perform(r)
 	}
@@ -53,6 +53,9 @@ type performer struct {
 	ports *Ports
 	host  Host
 	log   *zerolog.Logger
+
+	observer Observer
+	letterID func(SinkID) string
 }
 
 func (d *performer) perform(r Request) {
@@ -107,6 +110,12 @@ func (d *performer) perform(r Request) {
 		d.invoke(r)
 	case notice:
 		d.notice(&r)
+	case tellCommit:
+		d.observer.Committed(r.commit)
+	case tellApplied:
+		d.observer.Applied(r.commit)
+	case tellRetreat:
+		d.observer.Retreated(r.done)
 	default:
 		d.read(r)
 	}
@@ -175,19 +184,51 @@ func (d *performer) invoke(r invokeCall) {
 	d.host.Go(WorkCall, func(ctx context.Context) {
 		limited, cancel := context.WithTimeout(ctx, r.policy.Budget)
 		began := time.Now()
+		var told Invocation
+		if d.observer != nil {
+			told = d.observer.Invoking(r.batch)
+		}
 		effects, err := r.function.Invoke(limited, r.batch)
 		cancel()
 		if ctx.Err() != nil { // abandoned: its effects must not count
 			d.host.Release(r.endpoint, CallResult{Err: ErrAbandoned})
 			return
 		}
+		if told != nil {
+			told.End(effects, err)
+		}
 		result := CallResult{Messages: len(r.batch.Envelopes), Took: time.Since(began), Err: err}
 		if lacks := (*MissingEntries)(nil); errors.As(err, &lacks) { // nothing has failed
 			result.Messages, result.Err = 0, nil
 		}
 		d.host.Release(r.endpoint, result)
-		d.host.Post(func(part *Partition) { part.invoked(r.batch.Target, effects, err) })
+		d.host.Post(func(part *Partition) { part.invoked(r.batch, effects, err) })
 	})
+}
+
+// describe adds all of a dead letter but its value.
+func (p *performer) describe(ev *zerolog.Event, d *DeadLetter, id SinkID) *zerolog.Event {
+	if p.letterID != nil {
+		ev = ev.Str("dlq_id", p.letterID(id))
+	}
+	ev = ev.Str("reason", d.Reason).Int("attempts", d.Attempts).Str("value_type", d.Envelope.Value.Type).
+		Int("value_bytes", len(d.Envelope.Value.Data))
+	if !d.Envelope.Caller.IsZero() {
+		ev = ev.Stringer("caller", d.Envelope.Caller)
+	}
+	if d.HTTPStatus != 0 {
+		ev = ev.Int("http_status", d.HTTPStatus)
+	}
+	if d.Endpoint != "" {
+		ev = ev.Str("endpoint", d.Endpoint)
+	}
+	if d.FirstAt != 0 {
+		ev = ev.Time("first_at", time.UnixMilli(d.FirstAt)).Time("last_at", time.UnixMilli(d.LastAt))
+	}
+	if id := d.Envelope.Trace.ID(); id != "" {
+		ev = ev.Str("trace_id", id)
+	}
+	return ev
 }
 
 func (d *performer) notice(n *notice) {
@@ -203,6 +244,9 @@ func (d *performer) notice(n *notice) {
 	}
 	if n.err != nil {
 		ev = ev.Err(n.err)
+	}
+	if n.letter != nil {
+		ev = d.describe(ev, n.letter, n.letterID)
 	}
 	ev.Msg(n.message)
 }

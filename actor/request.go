@@ -89,6 +89,10 @@ type (
 	}
 	// giveBack returns a place that was granted and isn't wanted any more.
 	giveBack struct{ endpoint string }
+	// tellCommit, tellApplied and tellRetreat are for the observer.
+	tellCommit  struct{ commit *Committed }
+	tellApplied struct{ commit *Committed }
+	tellRetreat struct{ done *Done }
 	// notice is for the log.
 	notice struct {
 		level   noticeLevel
@@ -96,6 +100,9 @@ type (
 		target  Address
 		detail  string
 		err     error
+		// letter is the dead letter that the notice is about, if it is.
+		letter   *DeadLetter
+		letterID SinkID
 	}
 )
 
@@ -129,3 +136,6 @@ func (readyCall) isRequest()    {}
 func (invokeCall) isRequest()   {}
 func (giveBack) isRequest()     {}
 func (notice) isRequest()       {}
+func (tellCommit) isRequest()   {}
+func (tellApplied) isRequest()  {}
+func (tellRetreat) isRequest()  {}

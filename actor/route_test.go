@@ -22,7 +22,10 @@ func (a *app) later(target actor.Address, s string, d time.Duration) {
 // seen notes the messages of its calls, without their traces.
 func seen(got *[]actor.Envelope) actor.Function {
 	return function(func(_ context.Context, b *actor.Batch) (*actor.Effects, error) {
-		*got = append(*got, b.Envelopes...)
+		for _, e := range b.Envelopes {
+			e.StoredAt = 0
+			*got = append(*got, e)
+		}
 		return &actor.Effects{}, nil
 	})
 }

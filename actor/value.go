@@ -1,5 +1,7 @@
 package actor
 
+import "strings"
+
 // StringType is the type name of a StateFun string: a StringWrapper message.
 const StringType = "io.statefun.types/string"
 
@@ -17,12 +19,55 @@ type Trace struct {
 	State  string // tracestate
 }
 
+// traceparentSize is that of "00-<trace id>-<span id>-<flags>".
+const traceparentSize = 55
+
+// ID is the trace's id in hex; empty if there is none.
+func (t *Trace) ID() string {
+	if len(t.Parent) < traceparentSize {
+		return ""
+	}
+	return t.Parent[3:35]
+}
+
+// Sampled reports whether whoever began the trace wants it to be recorded.
+func (t *Trace) Sampled() bool {
+	return len(t.Parent) >= traceparentSize && (t.Parent[traceparentSize-1]-'0')&1 == 1
+}
+
+// delayedMark is the tracestate of a message that a function sends later: what
+// processes it is linked to what sent it, and is no part of its trace, which
+// would never end where a function wakes itself.
+const delayedMark = "jetfn=delayed"
+
+// delayed returns t with the mark.
+func (t Trace) delayed() Trace {
+	if t.State != "" {
+		t.State = "," + t.State
+	}
+	t.State = delayedMark + t.State
+	return t
+}
+
+// Delayed returns the trace context of the span that sent a delayed message,
+// and whether t is that of one.
+func (t Trace) Delayed() (Trace, bool) {
+	rest, ok := strings.CutPrefix(t.State, delayedMark)
+	if ok {
+		t.State = strings.TrimPrefix(rest, ",")
+	}
+	return t, ok
+}
+
 // Envelope is a message on its way to a function.
 type Envelope struct {
 	Target Address
 	Caller Address // zero: from outside
 	Value  Value
 	Trace  Trace
+	// StoredAt is when the message was stored, in Unix milliseconds; zero if
+	// that isn't known. It is told by whoever delivers it, and not stored in it.
+	StoredAt int64
 }
 
 // Size is about what the envelope takes in memory and on the wire, in bytes.

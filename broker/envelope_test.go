@@ -78,6 +78,8 @@ func TestInternalMessagesArriveAsTheyWereSent(t *testing.T) {
 			rt.Fatal(err)
 		}
 		want := actor.Delivery{Source: actor.SourceMailbox, Seq: r.Seq, Time: d.Time, Internal: true, From: send.From, Number: send.Number, Inputs: []actor.Input{{Envelope: send.Envelope}}}
+		send.Envelope.StoredAt = d.Time
+		want.Inputs[0].Envelope = send.Envelope
 		if diff := cmp.Diff(want, d, cmpopts.EquateEmpty()); diff != "" {
 			rt.Errorf("delivery (-want +got):\n%s", diff)
 		}

@@ -48,9 +48,12 @@ func (a *App) decode(source actor.Source, m *stored, targets Targets) (partition
 	d = actor.Delivery{Source: source, Seq: m.seq, Time: m.time.UnixMilli(), Dedup: m.said.msgID != ""}
 	if source == actor.SourceIngress {
 		partition = a.decodeIngress(m, targets, &d)
-		return partition, d, nil
+	} else {
+		partition, err = a.decodeMailbox(m, &d)
 	}
-	partition, err = a.decodeMailbox(m, &d)
+	for i := range d.Inputs {
+		d.Inputs[i].Envelope.StoredAt = d.Time
+	}
 	return partition, d, err
 }
 

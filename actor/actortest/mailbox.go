@@ -54,6 +54,7 @@ func sendDelivered(t *testing.T, open func(int) actor.Ports) {
 	if d.Time == 0 {
 		t.Error("the delivery has no time")
 	}
+	send.Envelope.StoredAt = d.Time
 	d.Time = 0
 	equal(t, "delivery", d, actor.Delivery{
 		Source: actor.SourceMailbox, Seq: seq, Internal: true, From: 1, Number: 7,

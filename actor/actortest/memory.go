@@ -65,6 +65,9 @@ func (m *Memory) Send(source actor.Source, p int, dedup bool, inputs ...actor.In
 func (m *Memory) store(source actor.Source, p int, d actor.Delivery) uint64 {
 	l := m.source(source)
 	d.Source, d.Seq, d.Time = source, l.last+1, m.now()
+	for i := range d.Inputs {
+		d.Inputs[i].Envelope.StoredAt = d.Time
+	}
 	close(m.changed)
 	m.changed = make(chan struct{})
 	return l.append(itoa(p), routed{p, d})
