@@ -47,12 +47,17 @@ type endpointCalls struct {
 // ErrAbandoned gives a place back without saying anything of the endpoint.
 var ErrAbandoned = errors.New("call abandoned")
 
+// CallsLimit is how many calls at once limit means; zero stands for 1,024.
+func CallsLimit(limit int) int {
+	if limit <= 0 {
+		return 1024
+	}
+	return limit
+}
+
 // NewCalls allows limit calls at once; zero means 1,024.
 func NewCalls(limit int) *Calls {
-	if limit <= 0 {
-		limit = 1024
-	}
-	return &Calls{limit: limit, endpoints: map[string]*endpointCalls{}}
+	return &Calls{limit: CallsLimit(limit), endpoints: map[string]*endpointCalls{}}
 }
 
 // Acquire calls grant, in turn, once there is a place for a call to endpoint.

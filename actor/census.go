@@ -11,6 +11,23 @@ type Census struct {
 	Oldest   int64 // when the oldest waiting message was stored, in Unix milliseconds; zero: none that is known
 }
 
+// Plus is the sum of both.
+func (c Census) Plus(d Census) Census {
+	oldest := c.Oldest
+	if oldest == 0 || d.Oldest != 0 && d.Oldest < oldest {
+		oldest = d.Oldest
+	}
+	return Census{c.Waiting + d.Waiting, c.Running + d.Running, c.Blocked + d.Blocked, c.Retrying + d.Retrying, oldest}
+}
+
+// Age is how long the oldest waiting message has been stored, in milliseconds.
+func (c Census) Age(now int64) int64 {
+	if c.Oldest == 0 {
+		return 0
+	}
+	return max(now-c.Oldest, 0)
+}
+
 // Census counts what there is to do, by function type.
 func (p *Partition) Census() map[TypeName]Census {
 	out := map[TypeName]Census{}

@@ -105,7 +105,7 @@ func TestAnObserverIsToldOfAMessagesWholeWay(t *testing.T) {
 		fails := true
 		var later actor.Envelope
 		functions := catalog{
-			"first": {Function: function(func(_ context.Context, b *actor.Batch) (*actor.Effects, error) {
+			"first": {Function: function(func(context.Context, *actor.Batch) (*actor.Effects, error) {
 				if fails {
 					fails = false
 					return nil, errors.New("not yet")

@@ -182,6 +182,7 @@ func (p *Partition) Stats() Stats {
 	s.Newest = p.writer.commit
 	s.Unapplied, s.Timers, s.Resident = len(p.applier.queue), p.timers.armed, p.resident+len(p.routes.waiting)
 	s.Spilled, s.CachedAddresses = p.spilled, len(p.states.entries)
+	s.EgressPending = len(p.sinks[sinkEgress].queue) + len(p.sinks[sinkDeadLetters].queue)
 	for _, n := range p.sources {
 		s.Drops += n.dropsTotal
 	}

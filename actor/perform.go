@@ -207,25 +207,25 @@ func (d *performer) invoke(r invokeCall) {
 }
 
 // describe adds all of a dead letter but its value.
-func (p *performer) describe(ev *zerolog.Event, d *DeadLetter, id SinkID) *zerolog.Event {
-	if p.letterID != nil {
-		ev = ev.Str("dlq_id", p.letterID(id))
+func (d *performer) describe(ev *zerolog.Event, l *DeadLetter, id SinkID) *zerolog.Event {
+	if d.letterID != nil {
+		ev = ev.Str("dlq_id", d.letterID(id))
 	}
-	ev = ev.Str("reason", d.Reason).Int("attempts", d.Attempts).Str("value_type", d.Envelope.Value.Type).
-		Int("value_bytes", len(d.Envelope.Value.Data))
-	if !d.Envelope.Caller.IsZero() {
-		ev = ev.Stringer("caller", d.Envelope.Caller)
+	ev = ev.Str("reason", l.Reason).Int("attempts", l.Attempts).Str("value_type", l.Envelope.Value.Type).
+		Int("value_bytes", len(l.Envelope.Value.Data))
+	if !l.Envelope.Caller.IsZero() {
+		ev = ev.Stringer("caller", l.Envelope.Caller)
 	}
-	if d.HTTPStatus != 0 {
-		ev = ev.Int("http_status", d.HTTPStatus)
+	if l.HTTPStatus != 0 {
+		ev = ev.Int("http_status", l.HTTPStatus)
 	}
-	if d.Endpoint != "" {
-		ev = ev.Str("endpoint", d.Endpoint)
+	if l.Endpoint != "" {
+		ev = ev.Str("endpoint", l.Endpoint)
 	}
-	if d.FirstAt != 0 {
-		ev = ev.Time("first_at", time.UnixMilli(d.FirstAt)).Time("last_at", time.UnixMilli(d.LastAt))
+	if l.FirstAt != 0 {
+		ev = ev.Time("first_at", time.UnixMilli(l.FirstAt)).Time("last_at", time.UnixMilli(l.LastAt))
 	}
-	if id := d.Envelope.Trace.ID(); id != "" {
+	if id := l.Envelope.Trace.ID(); id != "" {
 		ev = ev.Str("trace_id", id)
 	}
 	return ev

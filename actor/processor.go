@@ -317,7 +317,7 @@ func (p *Processor) Drain(ctx context.Context) error {
 // Stats are a partition's counters and gauges.
 type Stats struct {
 	Epoch, Commits, Accepted, Invocations, Messages, Retries, DeadLetters, StateConflicts, Drops uint64
-	Unapplied, Timers, Resident, Spilled, CachedAddresses                                        int
+	Unapplied, Timers, Resident, Spilled, CachedAddresses, EgressPending                         int
 	CheckpointAt                                                                                 int64 // Unix milliseconds
 	// Newest is the number of the newest commit, durable or on its way.
 	Newest uint64

@@ -38,6 +38,8 @@ type Foreign struct {
 	cfg    ForeignConfig
 	record foreignRecord
 	missed atomic.Uint64
+
+	pending atomic.Uint64
 }
 
 // Source is what the partition knows the stream as.
@@ -54,6 +56,10 @@ func (f *Foreign) Partition() int {
 // Missed counts the records, in this process, that were removed from the
 // stream before they were read. With a filter these are at most so many.
 func (f *Foreign) Missed() uint64 { return f.missed.Load() }
+
+// Pending is how many records the stream held behind the newest one read, when
+// that was read.
+func (f *Foreign) Pending() uint64 { return f.pending.Load() }
 
 // Feed hands each record to deliver, in stream order, from sequence start on,
 // but not from before where the ingress began. Targets know a record by the
@@ -165,6 +171,7 @@ func (f *Foreign) filters() []string {
 
 // decode makes a delivery of a record: one input, which goes to all targets.
 func (f *Foreign) decode(m jetstream.Msg, md *jetstream.MsgMetadata) actor.Delivery {
+	f.pending.Store(md.NumPending)
 	s := &stored{subject: m.Subject(), said: saidIn(m.Headers()), data: m.Data(), seq: md.Sequence.Stream, time: md.Timestamp}
 	s.said.delay = ""
 	target := actor.Address{Type: f.cfg.Targets[0], ID: keyIn(s.subject)}

@@ -22,6 +22,9 @@ type backbone struct {
 	url    string // for clients
 
 	foreign []*broker.Foreign // the existing streams that the module reads
+
+	read  reads
+	gauge gauge
 }
 
 // openBackbone starts or finds NATS and opens the application in it.

@@ -24,10 +24,10 @@ type checked struct {
 // Invoke implements actor.Function.
 func (c *checked) Invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, error) {
 	began := time.Now()
-	c.counters.begin(b.Attempt)
+	c.counters.begin(b)
 	effects, err := c.invoke(ctx, b)
 	lacks := (*actor.MissingEntries)(nil)
-	c.counters.end(ctx, time.Since(began), err != nil && !errors.As(err, &lacks))
+	c.counters.end(time.Since(began), err != nil && !errors.As(err, &lacks))
 	return effects, err
 }
 

@@ -34,20 +34,21 @@ type seat struct {
 	ended     chan struct{}
 }
 
-func newGeneration(ctx context.Context, w *worker, b *backbone) *generation {
+func newGeneration(w *worker, b *backbone) *generation {
 	g := &generation{worker: w, backbone: b}
 	calls := actor.NewCalls(w.cfg.MaxPerTask)
 	for p := range b.app.Partitions() {
 		ports := b.app.Ports(p)
 		ports.State = b.state.Partition(p)
-		ports.Journal = w.meters.journals.measured(ctx, ports.Journal, p)
+		ports.Journal = w.meters.journals.measured(ports.Journal, p)
 		ports.Outbox = countingOutbox{ports.Outbox, w.meters.tally}
-		ports.Egress = countingSink{ports.Egress, w.meters.tally, w.catalog}
-		ports.DeadLetters = countingSink{ports.DeadLetters, w.meters.tally, w.catalog}
+		ports.Egress = countingSink{ports.Egress, w.meters.tally}
+		ports.DeadLetters = countingSink{ports.DeadLetters, w.meters.tally}
 		ports.Replies = replies{w.desk, b.app}
 		cfg := actor.Config{
 			Partition: p, Partitions: b.app.Partitions(),
 			TrimDelay: w.cfg.trimDelay(), EgressLimited: w.cfg.EgressMaxBytes > 0,
+			Observer: observer{w.meters.tally}, LetterID: b.app.DeadLetterID,
 		}
 		w.cfg.Limits.apply(&cfg)
 		g.seats = append(g.seats, &seat{
@@ -64,6 +65,8 @@ func newGeneration(ctx context.Context, w *worker, b *backbone) *generation {
 // all that it started has ended.
 func (g *generation) run(ctx, held context.Context) error {
 	g.worker.status.begin()
+	defer g.worker.censuses.forget()
+	began := time.Now()
 	work, stop := context.WithCancelCause(held)
 	defer g.owners.Wait()
 	defer stop(errStopped)
@@ -91,6 +94,7 @@ func (g *generation) run(ctx, held context.Context) error {
 		return ignoreStop(err)
 	}
 	g.intake.Go(func() { g.wakeCron(intake) })
+	g.worker.meters.recovered(time.Since(began))
 	g.ready()
 	defer g.worker.current.Store(nil)
 
@@ -165,7 +169,8 @@ func (g *generation) serve(ctx, intake context.Context, stop context.CancelCause
 			continue
 		}
 		g.spawn(&g.intake, stop, func() error {
-			err := g.app.Feed(intake, source, g.worker.name, start, targets(g.worker.cfg.Module), g.deliver)
+			err := g.app.Feed(intake, source, g.worker.name, start,
+				targets(g.worker.cfg.Module), g.read.counted(source, start, g.deliver))
 			if err == nil && intake.Err() == nil {
 				return fmt.Errorf("the feed of the %s stream ended by itself", source)
 			}

@@ -2,116 +2,75 @@ package runtime
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/prometheus/otlptranslator"
 	"go.opentelemetry.io/otel/attribute"
-	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/telemetry"
 )
 
-// meters are all that a worker measures, and where /metrics shows it.
+// meters are all that a worker measures.
 type meters struct {
-	handler  http.Handler
-	provider *sdkmetric.MeterProvider
-	meter    metric.Meter
+	*telemetry.Metrics
 	tally    *tally
 	journals *journalMeters
+
+	recoveries   atomic.Int64
+	recoveryTime atomic.Int64 // milliseconds
 }
 
-func newMeters() (*meters, error) {
-	registry := prometheus.NewRegistry()
-	exporter, err := otelprometheus.New(
-		otelprometheus.WithRegisterer(registry),
-		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes),
-		otelprometheus.WithoutScopeInfo(),
-		otelprometheus.WithoutTargetInfo(),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("set metrics up: %w", err)
-	}
-	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
-	m := &meters{
-		handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
-		provider: provider,
-		meter:    provider.Meter("github.com/jetfn/jetfn"),
-	}
-	if m.tally, err = newTally(m.meter); err != nil {
-		return nil, fmt.Errorf("set metrics up: %w", err)
-	}
-	m.journals, err = newJournalMeters(m.meter)
-	return m, err
+func newMeters(m *telemetry.Metrics) (*meters, error) {
+	t, err := newTally(m)
+	return &meters{Metrics: m, tally: t, journals: newJournalMeters(m)}, err
 }
 
-// close ends the collection.
-func (m *meters) close(ctx context.Context) error { return m.provider.Shutdown(ctx) }
+// recovered notes how long it took until the partitions were ready.
+func (m *meters) recovered(took time.Duration) {
+	m.recoveries.Add(1)
+	m.recoveryTime.Store(took.Milliseconds())
+}
 
-// watchPartitions reports what stats returns whenever /metrics is read.
+// partitionColumns are the metrics of partitions but for histograms.
+func partitionColumns() map[string]func(actor.Stats) int64 {
+	return map[string]func(actor.Stats) int64{
+		"epoch":            func(s actor.Stats) int64 { return int64(s.Epoch) },
+		"commits":          func(s actor.Stats) int64 { return int64(s.Commits) },
+		"accepted":         func(s actor.Stats) int64 { return int64(s.Accepted) },
+		"invocations":      func(s actor.Stats) int64 { return int64(s.Invocations) },
+		"messages":         func(s actor.Stats) int64 { return int64(s.Messages) },
+		"retries":          func(s actor.Stats) int64 { return int64(s.Retries) },
+		"deadLetters":      func(s actor.Stats) int64 { return int64(s.DeadLetters) },
+		"stateConflicts":   func(s actor.Stats) int64 { return int64(s.StateConflicts) },
+		"drops":            func(s actor.Stats) int64 { return int64(s.Drops) },
+		"applyLag":         func(s actor.Stats) int64 { return int64(s.Unapplied) },
+		"checkpointAge":    func(s actor.Stats) int64 { return checkpointAge(s.CheckpointAt) },
+		"timersPending":    func(s actor.Stats) int64 { return int64(s.Timers) },
+		"egressPending":    func(s actor.Stats) int64 { return int64(s.EgressPending) },
+		"residentMessages": func(s actor.Stats) int64 { return int64(s.Resident) },
+		"spilledMessages":  func(s actor.Stats) int64 { return int64(s.Spilled) },
+		"cachedAddresses":  func(s actor.Stats) int64 { return int64(s.CachedAddresses) },
+	}
+}
+
+// watchPartitions reports what stats returns whenever metrics are read.
 func (m *meters) watchPartitions(stats func() map[int]actor.Stats) error {
-	type column struct {
-		instrument metric.Int64Observable
-		value      func(actor.Stats) int64
+	columns := partitionColumns()
+	names := make([]string, 0, len(columns))
+	for name := range columns {
+		names = append(names, "jetfn_partition_"+name)
 	}
-	var columns []column
-	var instruments []metric.Observable
-	var failed error
-	counter := func(name, what string, value func(actor.Stats) uint64) {
-		c, err := m.meter.Int64ObservableCounter("jetfn_partition_"+name, metric.WithDescription(what))
-		if err != nil {
-			failed = err
-			return
-		}
-		columns = append(columns, column{c, func(s actor.Stats) int64 { return int64(value(s)) }})
-		instruments = append(instruments, c)
-	}
-	gauge := func(name, what string, value func(actor.Stats) int64) {
-		g, err := m.meter.Int64ObservableGauge("jetfn_partition_"+name, metric.WithDescription(what))
-		if err != nil {
-			failed = err
-			return
-		}
-		columns = append(columns, column{g, value})
-		instruments = append(instruments, g)
-	}
-	gauge("epoch", "Times the partition was opened.", func(s actor.Stats) int64 { return int64(s.Epoch) })
-	counter("commits", "Commits appended to the journal.", func(s actor.Stats) uint64 { return s.Commits })
-	counter("accepted", "Messages accepted.", func(s actor.Stats) uint64 { return s.Accepted })
-	counter("invocations", "Calls of functions that were committed.", func(s actor.Stats) uint64 { return s.Invocations })
-	counter("messages", "Messages consumed.", func(s actor.Stats) uint64 { return s.Messages })
-	counter("retries", "Calls repeated after a failure.", func(s actor.Stats) uint64 { return s.Retries })
-	counter("deadLetters", "Messages given up.", func(s actor.Stats) uint64 { return s.DeadLetters })
-	counter("stateConflicts", "Foreign writes found in the state bucket.", func(s actor.Stats) uint64 { return s.StateConflicts })
-	counter("drops", "Repeated or early sends dropped.", func(s actor.Stats) uint64 { return s.Drops })
-	gauge("applyLag", "Commits whose effects are not all in place.", func(s actor.Stats) int64 { return int64(s.Unapplied) })
-	gauge("checkpointAge", "Milliseconds since the last checkpoint.", func(s actor.Stats) int64 { return checkpointAge(s.CheckpointAt) })
-	gauge("timersPending", "Delayed messages that have not fired.", func(s actor.Stats) int64 { return int64(s.Timers) })
-	gauge("residentMessages", "Messages held in memory.", func(s actor.Stats) int64 { return int64(s.Resident) })
-	gauge("spilledMessages", "Messages that wait in the stream only.", func(s actor.Stats) int64 { return int64(s.Spilled) })
-	gauge("cachedAddresses", "Addresses whose state is in memory.", func(s actor.Stats) int64 { return int64(s.CachedAddresses) })
-	if failed != nil {
-		return fmt.Errorf("set metrics up: %w", failed)
-	}
-	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	return m.Watch(func(_ context.Context, r *telemetry.Report) {
 		for p, s := range stats() {
 			label := metric.WithAttributes(attribute.String("partition", strconv.Itoa(p)))
-			for _, c := range columns {
-				o.ObserveInt64(c.instrument, c.value(s), label)
+			for name, value := range columns {
+				r.Tell("jetfn_partition_"+name, value(s), label)
 			}
 		}
-		return nil
-	}, instruments...)
-	if err != nil {
-		return fmt.Errorf("set metrics up: %w", err)
-	}
-	return nil
+	}, names...)
 }
 
 func checkpointAge(at int64) int64 {
@@ -123,45 +82,22 @@ func checkpointAge(at int64) int64 {
 
 // watchEndpoints reports the connections of the catalog's endpoints.
 func (m *meters) watchEndpoints(c *catalog) error {
-	opened, err := m.meter.Int64ObservableCounter("jetfn_endpoint_connectionsOpened",
-		metric.WithDescription("Connections made."))
-	if err != nil {
-		return fmt.Errorf("set metrics up: %w", err)
-	}
-	reused, err := m.meter.Int64ObservableCounter("jetfn_endpoint_connectionsReused",
-		metric.WithDescription("Calls that found an idle connection."))
-	if err != nil {
-		return fmt.Errorf("set metrics up: %w", err)
-	}
-	_, err = m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	const opened, reused = "jetfn_endpoint_connectionsOpened", "jetfn_endpoint_connectionsReused"
+	return m.Watch(func(_ context.Context, r *telemetry.Report) {
 		for name, s := range c.connections() {
 			label := metric.WithAttributes(attribute.String("endpoint", name))
-			o.ObserveInt64(opened, int64(s.ConnectionsOpened), label)
-			o.ObserveInt64(reused, int64(s.ConnectionsReused), label)
+			r.Tell(opened, int64(s.ConnectionsOpened), label)
+			r.Tell(reused, int64(s.ConnectionsReused), label)
 		}
-		return nil
 	}, opened, reused)
-	if err != nil {
-		return fmt.Errorf("set metrics up: %w", err)
-	}
-	return nil
 }
 
 // watchIngresses reports what existing streams lost before it was read.
 func (m *meters) watchIngresses(missed func() map[string]uint64) error {
-	lost, err := m.meter.Int64ObservableCounter("jetfn_ingress_recordsMissed",
-		metric.WithDescription("Records of an existing stream that were removed before they were read."))
-	if err != nil {
-		return fmt.Errorf("set metrics up: %w", err)
-	}
-	_, err = m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	const lost = "jetfn_ingress_recordsMissed"
+	return m.Watch(func(_ context.Context, r *telemetry.Report) {
 		for id, n := range missed() {
-			o.ObserveInt64(lost, int64(n), metric.WithAttributes(attribute.String("ingress", id)))
+			r.Tell(lost, int64(n), metric.WithAttributes(attribute.String("ingress", id)))
 		}
-		return nil
 	}, lost)
-	if err != nil {
-		return fmt.Errorf("set metrics up: %w", err)
-	}
-	return nil
 }

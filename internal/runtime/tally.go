@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,99 +10,128 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/telemetry"
 )
 
 // maxCounted bounds the function types that are told apart: below a namespace
-// binding, outsiders can make them up.
+// binding, outsiders can make them up. The egresses are bounded likewise.
 const maxCounted = 1000
 
 // tally counts what functions do, by type. It is safe for many goroutines.
 type tally struct {
 	inflight atomic.Int64 // of all
-	latency  metric.Float64Histogram
+	// knows reports whether a function serves a type; nil: any counts as known.
+	knows func(actor.TypeName) bool
 
-	mu     sync.RWMutex
-	byType map[actor.TypeName]*counters
+	latency, endToEnd, batchSize, stateSize *telemetry.Family
+
+	newest atomic.Pointer[counters] // the one asked for last
+
+	mu       sync.RWMutex
+	byType   map[actor.TypeName]*counters
+	egresses map[actor.TypeName]*egressCount
 }
 
 // counters are those of one function type.
 type counters struct {
+	name                           actor.TypeName
+	in                             atomic.Int64
 	failures, retries, deadLetters atomic.Int64
 	outLocal, outRemote, outEgress atomic.Int64
 	inflight                       atomic.Int64
 	label                          metric.MeasurementOption
 	worker                         *tally
+
+	latency, endToEnd, batchSize, stateSize *telemetry.Histogram
 }
 
-func newTally(m metric.Meter) (*tally, error) {
-	t := &tally{byType: map[actor.TypeName]*counters{}}
-	var err error
-	t.latency, err = m.Float64Histogram("jetfn_functions_remoteInvocationLatency",
-		metric.WithDescription("Milliseconds that a call took, each attempt counted."),
-		metric.WithExplicitBucketBoundaries(0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000))
-	if err != nil {
-		return nil, err
+// egressCount counts the messages of one egress.
+type egressCount struct {
+	out   atomic.Int64
+	label metric.MeasurementOption
+}
+
+func newTally(m *telemetry.Metrics) (*tally, error) {
+	latencies := []float64{0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000}
+	t := &tally{
+		byType: map[actor.TypeName]*counters{}, egresses: map[actor.TypeName]*egressCount{},
+		latency:   m.Histogram("jetfn_functions_remoteInvocationLatency", latencies),
+		endToEnd:  m.Histogram("jetfn_functions_endToEndLatency", append(latencies, 600_000, 3_600_000)),
+		batchSize: m.Histogram("jetfn_functions_batchSize", []float64{1, 2, 5, 10, 25, 50, 100, 250, 500, 1000}),
+		stateSize: m.Histogram("jetfn_functions_stateSize", []float64{0, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20}),
 	}
 	return t, t.register(m)
 }
 
-// register has the counts read whenever /metrics is.
-func (t *tally) register(m metric.Meter) error {
-	type column struct {
-		instrument metric.Int64Observable
-		value      func(*counters) int64
+// register has the counts read whenever metrics are.
+func (t *tally) register(m *telemetry.Metrics) error {
+	const prefix, out = "jetfn_functions_", "jetfn_egress_out"
+	columns := map[string]func(*counters) int64{
+		prefix + "in":                       func(c *counters) int64 { return c.in.Load() },
+		prefix + "remoteInvocationFailures": func(c *counters) int64 { return c.failures.Load() },
+		prefix + "retries":                  func(c *counters) int64 { return c.retries.Load() },
+		prefix + "deadLetters":              func(c *counters) int64 { return c.deadLetters.Load() },
+		prefix + "outLocal":                 func(c *counters) int64 { return c.outLocal.Load() },
+		prefix + "outRemote":                func(c *counters) int64 { return c.outRemote.Load() },
+		prefix + "outEgress":                func(c *counters) int64 { return c.outEgress.Load() },
+		prefix + "inflightAsyncOps":         func(c *counters) int64 { return c.inflight.Load() },
 	}
-	var columns []column
-	var instruments []metric.Observable
-	for _, c := range []struct {
-		name, what string
-		value      func(*counters) int64
-	}{
-		{"remoteInvocationFailures", "Calls that failed, each attempt counted.", func(c *counters) int64 { return c.failures.Load() }},
-		{"retries", "Calls repeated after a failure.", func(c *counters) int64 { return c.retries.Load() }},
-		{"deadLetters", "Messages given up.", func(c *counters) int64 { return c.deadLetters.Load() }},
-		{"outLocal", "Messages sent to the same partition.", func(c *counters) int64 { return c.outLocal.Load() }},
-		{"outRemote", "Messages sent to other partitions.", func(c *counters) int64 { return c.outRemote.Load() }},
-		{"outEgress", "Messages sent to egresses.", func(c *counters) int64 { return c.outEgress.Load() }},
-	} {
-		counter, err := m.Int64ObservableCounter("jetfn_functions_"+c.name, metric.WithDescription(c.what))
-		if err != nil {
-			return err
-		}
-		columns, instruments = append(columns, column{counter, c.value}), append(instruments, counter)
+	names := []string{out}
+	for name := range columns {
+		names = append(names, name)
 	}
-	inflight, err := m.Int64ObservableGauge("jetfn_functions_inflightAsyncOps", metric.WithDescription("Calls in flight."))
-	if err != nil {
-		return err
-	}
-	columns = append(columns, column{inflight, func(c *counters) int64 { return c.inflight.Load() }})
-	worker, err := m.Int64ObservableGauge("jetfn_worker_inflightAsyncOps", metric.WithDescription("Calls in flight of the worker."))
-	if err != nil {
-		return err
-	}
-	_, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		o.ObserveInt64(worker, t.inflight.Load())
+	return m.Watch(func(_ context.Context, r *telemetry.Report) {
+		t.each(func(_ actor.TypeName, c *counters) {
+			for name, value := range columns {
+				r.Tell(name, value(c), c.label)
+			}
+		})
 		t.mu.RLock()
 		defer t.mu.RUnlock()
-		for _, counted := range t.byType {
-			for _, c := range columns {
-				o.ObserveInt64(c.instrument, c.value(counted), counted.label)
-			}
+		for _, e := range t.egresses {
+			r.Tell(out, e.out.Load(), e.label)
 		}
-		return nil
-	}, append(instruments, inflight, worker)...)
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	return nil
+	}, names...)
 }
 
-// of returns the counters of a function type.
-func (t *tally) of(name actor.TypeName) *counters {
+// each calls f with all counters.
+func (t *tally) each(f func(actor.TypeName, *counters)) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for name, c := range t.byType {
+		f(name, c)
+	}
+}
+
+// known returns the counters of a function type that somebody else has named:
+// those that no function serves share one.
+func (t *tally) known(name actor.TypeName) *counters {
+	if c := t.there(name); c != nil {
+		return c
+	}
+	if t.knows != nil && !t.knows(name) {
+		name = actor.TypeName{}
+	}
+	return t.of(name)
+}
+
+// there returns the counters of a type that was counted before.
+func (t *tally) there(name actor.TypeName) *counters {
+	if c := t.newest.Load(); c != nil && c.name == name {
+		return c
+	}
 	t.mu.RLock()
 	c := t.byType[name]
 	t.mu.RUnlock()
 	if c != nil {
+		t.newest.Store(c)
+	}
+	return c
+}
+
+// of returns the counters of a function type.
+func (t *tally) of(name actor.TypeName) *counters {
+	if c := t.there(name); c != nil {
 		return c
 	}
 	t.mu.Lock()
@@ -112,26 +140,51 @@ func (t *tally) of(name actor.TypeName) *counters {
 		name = actor.TypeName{}
 	}
 	if t.byType[name] == nil {
-		t.byType[name] = &counters{worker: t, label: metric.WithAttributeSet(attribute.NewSet(
-			attribute.String("namespace", name.Namespace), attribute.String("type", name.Name)))}
+		set := attribute.NewSet(attribute.String("namespace", name.Namespace), attribute.String("type", name.Name))
+		t.byType[name] = &counters{
+			name: name, worker: t, label: metric.WithAttributeSet(set), latency: t.latency.New(set), endToEnd: t.endToEnd.New(set),
+			batchSize: t.batchSize.New(set), stateSize: t.stateSize.New(set),
+		}
 	}
 	return t.byType[name]
 }
 
+// egress returns the counter of an egress.
+func (t *tally) egress(id actor.TypeName) *egressCount {
+	t.mu.RLock()
+	e := t.egresses[id]
+	t.mu.RUnlock()
+	if e != nil {
+		return e
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	label := id.String()
+	if t.egresses[id] == nil && len(t.egresses) >= maxCounted {
+		id, label = actor.TypeName{}, ""
+	}
+	if t.egresses[id] == nil {
+		t.egresses[id] = &egressCount{label: metric.WithAttributes(attribute.String("egress", label))}
+	}
+	return t.egresses[id]
+}
+
 // begin counts a call that begins.
-func (c *counters) begin(attempt int) {
+func (c *counters) begin(b *actor.Batch) {
 	c.inflight.Add(1)
 	c.worker.inflight.Add(1)
-	if attempt > 1 {
+	if b.Attempt > 1 {
 		c.retries.Add(1)
 	}
+	c.batchSize.Record(float64(len(b.Envelopes)))
+	c.stateSize.Record(float64(b.State.Size()))
 }
 
 // end counts the same call when it has ended.
-func (c *counters) end(ctx context.Context, took time.Duration, failed bool) {
+func (c *counters) end(took time.Duration, failed bool) {
 	c.inflight.Add(-1)
 	c.worker.inflight.Add(-1)
-	c.worker.latency.Record(ctx, float64(took)/float64(time.Millisecond), c.label)
+	c.latency.RecordTime(took)
 	if failed {
 		c.failures.Add(1)
 	}
@@ -145,7 +198,7 @@ type countingOutbox struct {
 
 // Publish implements actor.Outbox.
 func (o countingOutbox) Publish(s actor.OutboundSend, done func(actor.WriteResult)) {
-	c := o.tally.of(s.Envelope.Caller.Type)
+	c := o.tally.known(s.Envelope.Caller.Type)
 	out := &c.outRemote
 	if s.From == s.To {
 		out = &c.outLocal
@@ -153,29 +206,26 @@ func (o countingOutbox) Publish(s actor.OutboundSend, done func(actor.WriteResul
 	o.Outbox.Publish(s, counted(out, done))
 }
 
-// countingSink counts what enters a sink. Functions that no module binds
-// share one count.
+// countingSink counts what enters a sink.
 type countingSink struct {
 	actor.Sink
-	tally   *tally
-	catalog *catalog
+	tally *tally
 }
 
 // Publish implements actor.Sink.
 func (s countingSink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteResult)) {
-	name := m.Source.Type
 	if m.DeadLetter != nil {
-		name = m.DeadLetter.Envelope.Target.Type
+		s.Sink.Publish(m, mark, counted(&s.tally.known(m.DeadLetter.Envelope.Target.Type).deadLetters, done))
+		return
 	}
-	if !s.catalog.Known(name) {
-		name = actor.TypeName{}
-	}
-	c := s.tally.of(name)
-	out := &c.outEgress
-	if m.DeadLetter != nil {
-		out = &c.deadLetters
-	}
-	s.Sink.Publish(m, mark, counted(out, done))
+	c, e := s.tally.known(m.Source.Type), s.tally.egress(m.Egress.ID)
+	s.Sink.Publish(m, mark, func(r actor.WriteResult) {
+		if r.Outcome == actor.Stored {
+			c.outEgress.Add(1)
+			e.out.Add(1)
+		}
+		done(r)
+	})
 }
 
 // counted counts a write if it is stored.

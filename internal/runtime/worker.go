@@ -21,6 +21,7 @@ import (
 	"github.com/jetfn/jetfn/gateway"
 	"github.com/jetfn/jetfn/internal/caller"
 	"github.com/jetfn/jetfn/internal/cron"
+	"github.com/jetfn/jetfn/internal/telemetry"
 )
 
 // longLived is how long a generation has to have lived for the next one to
@@ -60,7 +61,8 @@ type worker struct {
 	catalog  *catalog
 	log      zerolog.Logger
 
-	pauses pauses
+	pauses   pauses
+	censuses censuses
 
 	// current is the generation that is ready; nil between generations.
 	current atomic.Pointer[generation]
@@ -81,7 +83,11 @@ func newWorker(ctx context.Context, cfg Config) (*worker, error) {
 }
 
 func (w *worker) acquire(ctx context.Context) (err error) {
-	if w.meters, err = newMeters(); err != nil {
+	metrics, err := telemetry.NewMetrics(nil)
+	if err != nil {
+		return err
+	}
+	if w.meters, err = newMeters(metrics); err != nil {
 		return err
 	}
 	endpoints, err := ofModule(w.cfg.Limits.held(w.cfg.Module), w.cfg.Log)
@@ -93,7 +99,8 @@ func (w *worker) acquire(ctx context.Context) (err error) {
 	w.catalog.setModule(endpoints, newEgresses(w.cfg.Module))
 	w.catalog.bind(cron.Type(), &cron.Function{Ingresses: w.cronIngress})
 	w.catalog.bind(actor.CallerType(), &caller.Function{MaxAnswer: func() int { return int(w.maxAnswer.Load()) }})
-	if err := errors.Join(w.meters.watchPartitions(w.stats), w.meters.watchEndpoints(w.catalog), w.meters.watchIngresses(w.missed)); err != nil {
+	w.meters.tally.knows = w.catalog.Known
+	if err := w.watch(); err != nil {
 		return err
 	}
 	if w.security, err = newHTTPSecurity(w.cfg.HTTP, w.log); err != nil {
@@ -124,7 +131,7 @@ func (w *worker) close(ctx context.Context) error {
 		problems = append(problems, w.dir.close())
 	}
 	if w.meters != nil {
-		problems = append(problems, w.meters.close(context.WithoutCancel(ctx)))
+		problems = append(problems, w.meters.Close(context.WithoutCancel(ctx)))
 	}
 	return errors.Join(problems...)
 }
@@ -151,7 +158,7 @@ func (w *worker) api() http.Handler {
 		App: w.cfg.App, Version: w.cfg.Version,
 		Sender: surface{w}, Caller: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
 		DeadLetters: surface{w}, DeadLetterDesk: surface{w}, StateEditor: surface{w}, Pauses: surface{w},
-		Metrics: w.meters.handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, MaxRequests: w.cfg.HTTP.MaxRequests, Log: w.cfg.Log,
+		Metrics: w.meters.Handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, MaxRequests: w.cfg.HTTP.MaxRequests, Log: w.cfg.Log,
 	})
 }
 
@@ -249,7 +256,7 @@ func (w *worker) tenure(ctx context.Context, b *backbone, lease *broker.Lease) e
 	delay.InitialInterval, delay.MaxInterval = 100*time.Millisecond, 10*time.Second
 	for {
 		began := time.Now()
-		err := newGeneration(held, w, b).run(ctx, held)
+		err := newGeneration(w, b).run(ctx, held)
 		switch {
 		case errors.Is(context.Cause(held), broker.ErrLeaseLost):
 			return context.Cause(held)

@@ -29,9 +29,9 @@ type Metrics struct {
 	histograms *histograms
 }
 
-// NewMetrics returns metrics that Prometheus can read, and whatever other
-// readers the options name.
-func NewMetrics(export *Export) (*Metrics, error) {
+// NewMetrics returns metrics that Prometheus can read, and so can the readers
+// that others returns, if it isn't nil; they have to ask the producer, too.
+func NewMetrics(others func(sdkmetric.Producer) []sdkmetric.Reader) (*Metrics, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	h := &histograms{begun: time.Now()}
@@ -46,7 +46,11 @@ func NewMetrics(export *Export) (*Metrics, error) {
 		return nil, fmt.Errorf("set metrics up: %w", err)
 	}
 	options := []sdkmetric.Option{sdkmetric.WithReader(exporter)}
-	options = append(options, export.metrics(h)...)
+	if others != nil {
+		for _, r := range others(h) {
+			options = append(options, sdkmetric.WithReader(r))
+		}
+	}
 	provider := sdkmetric.NewMeterProvider(options...)
 	m := &Metrics{
 		Handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
