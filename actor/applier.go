@@ -66,6 +66,7 @@ func (a *applier) position() uint64 {
 type durableCommit struct {
 	*commit
 	epoch, number, seq uint64
+	told               []func() // those who wait for it, in order
 	// recovered says that an earlier owner may have begun with its effects.
 	recovered bool
 	// sinksAt are sequences behind which its messages lie in the sinks'

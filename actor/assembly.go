@@ -16,8 +16,12 @@ func (p *Partition) assemble() {
 	c := &commit{time: p.now}
 	consumed := map[Source][]inputRef{}
 	var set []*timer
+	var told []func()
 	cancelled := cancelledBy(batch)
 	for _, done := range batch {
+		if done.told != nil {
+			told = append(told, done.told)
+		}
 		p.pack(c, done, consumed)
 		for _, tm := range done.set {
 			if cancelled[tm] { // set and cancelled within this commit
@@ -47,7 +51,7 @@ func (p *Partition) assemble() {
 	if mutant.On("reply-before-durable") {
 		p.reply(c)
 	}
-	d := durableCommit{commit: c, epoch: p.writer.epoch, number: number, observed: p.observe(number, batch)}
+	d := durableCommit{commit: c, epoch: p.writer.epoch, number: number, told: told, observed: p.observe(number, batch)}
 	for i, s := range p.sinks {
 		d.sinksAt[i] = s.highest
 	}
@@ -79,6 +83,11 @@ func (p *Partition) takeCompleted() []*completion {
 	}
 	batch := p.completed[:n:n]
 	p.completed = p.completed[n:]
+	for _, c := range batch {
+		if c.fired != nil {
+			p.firing -= c.size
+		}
+	}
 	return batch
 }
 
@@ -138,5 +147,8 @@ func (p *Partition) committed(d *durableCommit) {
 		n.settle()
 	}
 	p.applier.hand(d)
+	for _, tell := range d.told {
+		tell()
+	}
 	p.checkpointLater()
 }

@@ -20,6 +20,7 @@ type completion struct {
 	set       []*timer
 	cancelled []*timer
 	fired     *timer
+	told      func() // called once it is durable; nil: nobody waits
 	egress    []EgressMessage
 	letters   []DeadLetter
 	size      int // about its share of the commit, in bytes
@@ -227,16 +228,25 @@ func protocolError(format string, args ...any) error {
 // fireTimers turns what is due into completions: firing is a send of the
 // partition that holds the timer (T1).
 func (p *Partition) fireTimers() {
-	for p.Running() && !p.draining {
+	for p.mayFire() {
 		tm := p.timers.fire(p.now)
 		if tm == nil {
 			return
 		}
-		p.complete(&completion{
+		c := &completion{
 			target: tm.Envelope.Caller, trace: tm.Envelope.Trace, fired: tm,
-			sends: []Envelope{tm.Envelope}, size: tm.Envelope.Size(),
-		})
+			sends: []Envelope{tm.Envelope}, size: tm.Envelope.Size() + 64,
+		}
+		p.firing += c.size
+		p.complete(c)
 	}
+}
+
+// mayFire reports whether timers that are due fire now. Many that are due at
+// once take turns with what calls do: they fill half of a commit at most. Nor
+// do they fire while too much is unapplied (P2).
+func (p *Partition) mayFire() bool {
+	return p.Running() && !p.draining && p.firing < max(p.cfg.MaxPack/2, 1) && len(p.applier.queue) < p.cfg.MaxUnapplied
 }
 
 // doubt is for what must not be, unless another owner has taken over without

@@ -48,6 +48,7 @@ type Partition struct {
 	stalled       []*activation
 	fetching      map[fetchKey][]*fetch
 	completed     []*completion
+	firing        int // size of the fired timers among them
 	resident      int // inputs queued in memory
 	residentBytes int
 	spilled       int // inputs queued by reference
@@ -106,7 +107,7 @@ func (p *Partition) Wake() (at int64, ok bool) {
 		return 0, false
 	}
 	at, ok = p.alarms.next()
-	if due, armed := p.timers.nextDue(); armed && p.Running() && !p.draining && (!ok || due < at) {
+	if due, armed := p.timers.nextDue(); armed && p.mayFire() && (!ok || due < at) {
 		at, ok = due, true
 	}
 	return at - p.shift, ok

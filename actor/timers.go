@@ -2,14 +2,16 @@ package actor
 
 import (
 	"cmp"
-	"container/heap"
-	"slices"
 
 	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 // timerPause is the pause before a write of the timer store is repeated.
 const timerPause = 200
+
+// timerWindow is how many writes of the timer store are on their way at once,
+// as many as go in one batch.
+const timerWindow = 1000
 
 // timers are the delayed messages that addresses of this partition have set
 // (PROTOCOL T1–T5).
@@ -18,7 +20,10 @@ type timers struct {
 	used   bool // the store may hold timers of this partition
 	byID   map[TimerID]*timer
 	tokens map[timerToken]*timer
-	due    timerHeap
+	due    dueList // those that are armed, unless replaying
+	queue  []timerWrite
+	// writing is how many writes of the store are on their way.
+	writing int
 
 	replaying bool
 	gone      map[TimerID]*applying // replayed removals of timers that the store may hold
@@ -34,6 +39,12 @@ type timer struct {
 	state  timerState
 	stored timerStored
 	effect *applying // of the commit that set it, while its put is awaited
+}
+
+// timerWrite is a write of the timer store that waits for its turn.
+type timerWrite struct {
+	put    *timer  // nil: a removal
+	remove TimerID // unless put
 }
 
 type timerState uint8
@@ -77,6 +88,9 @@ func (t *timers) propose(tm *timer) {
 func (t *timers) forget(tm *timer) {
 	if tm.state == timerArmed {
 		t.armed--
+		if !t.replaying {
+			t.due.remove(tm)
+		}
 	}
 	tm.state = timerGone
 	if tm.Token != "" && t.tokens[t.scope(tm)] == tm {
@@ -96,15 +110,23 @@ func (t *timers) assembled(tm *timer, id TimerID) {
 // commit applies a durable commit's timers: those it set, then those it
 // removed.
 func (t *timers) commit(c *commit, effect *applying, recovered bool) {
+	set := make([]*timer, len(c.timersSet))
 	for i := range c.timersSet {
-		t.set(&c.timersSet[i], effect, recovered)
+		set[i] = t.set(&c.timersSet[i], effect, recovered)
+	}
+	if len(set) > 0 {
+		t.p.after(t.p.cfg.FlushInterval, func() {
+			for _, tm := range set {
+				t.write(timerWrite{put: tm})
+			}
+		})
 	}
 	for _, g := range c.timersGone {
 		t.remove(g.id, effect)
 	}
 }
 
-func (t *timers) set(set *Timer, effect *applying, recovered bool) {
+func (t *timers) set(set *Timer, effect *applying, recovered bool) *timer {
 	t.used = true
 	tm := t.byID[set.ID]
 	if tm == nil {
@@ -124,32 +146,48 @@ func (t *timers) set(set *Timer, effect *applying, recovered bool) {
 		t.p.done(effect)
 		tm.effect, tm.stored = nil, storedYes
 	}
-	t.p.after(t.p.cfg.FlushInterval, func() { t.put(tm) })
+	return tm
 }
 
 func (t *timers) arm(tm *timer) {
 	tm.state = timerArmed
 	t.armed++
-	if t.replaying {
-		return
-	}
-	heap.Push(&t.due, tm)
-	if len(t.due) > 2*t.armed+1024 { // most of it is cancelled
-		t.due = slices.DeleteFunc(t.due, func(tm *timer) bool { return tm.state != timerArmed })
-		heap.Init(&t.due)
+	if !t.replaying {
+		t.due.add(tm)
 	}
 }
 
-func (t *timers) put(tm *timer) {
-	if tm.effect == nil || tm.stored == storedWriting {
-		return
+// write makes a write of the store when its turn comes.
+func (t *timers) write(w timerWrite) {
+	t.queue = append(t.queue, w)
+	t.pump()
+}
+
+// pump makes the writes whose turn has come.
+func (t *timers) pump() {
+	for t.writing < timerWindow && len(t.queue) > 0 {
+		w := t.queue[0]
+		t.queue[0] = timerWrite{}
+		t.queue = t.queue[1:]
+		switch {
+		case w.put == nil:
+			t.writing++
+			t.p.request(deleteTimer{w.remove})
+		case w.put.effect != nil && w.put.stored != storedWriting: // otherwise it needs none any more
+			t.writing++
+			w.put.stored = storedWriting
+			t.p.request(putTimer{w.put.Timer})
+		}
 	}
-	tm.stored = storedWriting
-	t.p.request(putTimer{tm.Timer})
+	if len(t.queue) == 0 {
+		t.queue = nil
+	}
 }
 
 // putDone takes the outcome of a put.
 func (t *timers) putDone(id TimerID, res WriteResult) {
+	t.writing--
+	defer t.pump()
 	tm := t.byID[id]
 	if tm == nil {
 		return
@@ -162,7 +200,7 @@ func (t *timers) putDone(id TimerID, res WriteResult) {
 		tm.effect = nil
 	default:
 		tm.stored = storedMaybe
-		t.p.after(timerPause, func() { t.put(tm) })
+		t.p.after(timerPause, func() { t.write(timerWrite{put: tm}) })
 		return
 	}
 	if removed {
@@ -205,10 +243,12 @@ func (t *timers) remove(id TimerID, effect *applying) {
 	t.erase(id)
 }
 
-func (t *timers) erase(id TimerID) { t.p.request(deleteTimer{id}) }
+func (t *timers) erase(id TimerID) { t.write(timerWrite{remove: id}) }
 
 // deleted takes the outcome of a removal.
 func (t *timers) deleted(id TimerID, res WriteResult) {
+	t.writing--
+	defer t.pump()
 	effect := t.removing[id]
 	if effect == nil {
 		return
@@ -238,57 +278,47 @@ func (t *timers) resume(stored []Timer) {
 		tm.state = timerArmed
 	}
 	t.gone = nil
+	due := make([]*timer, 0, t.armed)
 	for _, tm := range t.byID {
 		if tm.state == timerArmed {
-			t.due = append(t.due, tm)
+			due = append(due, tm)
 		}
 	}
-	slices.SortFunc(t.due, func(a, b *timer) int { return a.order(b) })
+	t.due = newDueList(due)
 }
 
 // nextDue is when the next timer fires; ok is false if none is armed.
 func (t *timers) nextDue() (at int64, ok bool) {
-	for len(t.due) > 0 && t.due[0].state != timerArmed {
-		heap.Pop(&t.due)
-	}
-	if len(t.due) == 0 {
+	tm := t.due.first()
+	if tm == nil {
 		return 0, false
 	}
-	return t.due[0].DueAt, true
+	return tm.DueAt, true
 }
 
 // fire takes the next timer that is due; nil if there is none. The caller
 // puts its removal into a commit.
 func (t *timers) fire(now int64) *timer {
-	at, ok := t.nextDue()
-	if !ok || at > now {
+	tm := t.due.first()
+	if tm == nil || tm.DueAt > now {
 		return nil
 	}
-	tm := heap.Pop(&t.due).(*timer)
 	t.forget(tm)
 	return tm
 }
 
-// order is by due time, equal times by id.
-func (tm *timer) order(o *timer) int {
-	return cmp.Or(cmp.Compare(tm.DueAt, o.DueAt), cmp.Compare(tm.ID.Epoch, o.ID.Epoch),
-		cmp.Compare(tm.ID.Commit, o.ID.Commit), cmp.Compare(tm.ID.Index, o.ID.Index))
+// TimerPlace is a place in the order in which a partition's timers fire: by
+// due time, equal times by id.
+type TimerPlace struct {
+	DueAt int64 // Unix milliseconds
+	ID    TimerID
 }
 
-type timerHeap []*timer
+// place is where tm stands.
+func (tm *timer) place() TimerPlace { return TimerPlace{tm.DueAt, tm.ID} }
 
-func (h timerHeap) Len() int           { return len(h) }
-func (h timerHeap) Less(i, j int) bool { return h[i].order(h[j]) < 0 }
-func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-
-// Push adds a timer.
-func (h *timerHeap) Push(x any) { *h = append(*h, x.(*timer)) }
-
-// Pop removes the last element.
-func (h *timerHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return last
+// Compare is negative if p is before o, positive if it is behind.
+func (p TimerPlace) Compare(o TimerPlace) int {
+	return cmp.Or(cmp.Compare(p.DueAt, o.DueAt), cmp.Compare(p.ID.Epoch, o.ID.Epoch),
+		cmp.Compare(p.ID.Commit, o.ID.Commit), cmp.Compare(p.ID.Index, o.ID.Index))
 }

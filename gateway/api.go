@@ -28,6 +28,7 @@ type APIConfig struct {
 	DeadLetterDesk DeadLetterDesk
 	StateEditor    StateEditor  // nil: states can't be changed
 	Pauses         Pauses       // nil: functions can't be paused
+	Timers         Timers       // nil: /v1/timers is not found
 	Metrics        http.Handler // nil: /metrics is not found
 	Access         Access
 	// MaxBodyBytes limits a message's body. The default is 8 MiB less 64 KiB.
@@ -128,6 +129,8 @@ POST /v1/functions/{namespace}/{type}/pause     stop its calls; resume lets them
 GET  /v1/dlq                             dead letters, ?function=, ?after= and ?limit=
 GET  /v1/dlq/{id}                        one of them; DELETE drops it
 POST /v1/dlq/{id}/replay                 send its message once more
+GET  /v1/timers                          delayed messages, ?function=, ?after= and ?limit=
+GET  /v1/timers/{id}                     one of them; DELETE cancels it
 GET  /healthz  /readyz  /metrics  /openapi.json
 
 Parts of an address are percent-encoded, a slash inside one as %%2F.

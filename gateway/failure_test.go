@@ -121,15 +121,15 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 
 func TestAFunctionThatIsNotThereIsUnreachable(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	plain := functionServer(t, answering(nil))
+	// The near end of a connection is a port that nobody listens at, and that
+	// no other test is given meanwhile.
+	held, err := net.Dial("tcp", strings.TrimPrefix(plain.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed := "http://" + ln.Addr().String()
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
-	plain := functionServer(t, answering(nil))
+	t.Cleanup(func() { _ = held.Close() }) // the server may have closed it
+	closed := "http://" + held.LocalAddr().String()
 	selfSigned := httptest.NewUnstartedServer(answering(nil))
 	selfSigned.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	selfSigned.StartTLS()

@@ -130,7 +130,7 @@ func whole(access gateway.Access) http.Handler {
 	})
 	return gateway.NewAPI(gateway.APIConfig{
 		App: "shop", Version: "v1", Sender: app, Caller: app, States: app, Functions: app, Readiness: app,
-		Pauses: desk{}, StateEditor: desk{}, DeadLetters: letters{}, DeadLetterDesk: letters{},
+		Pauses: desk{}, StateEditor: desk{}, DeadLetters: letters{}, DeadLetterDesk: letters{}, Timers: pendingTimers{},
 		Metrics: metrics, Access: access, MaxBodyBytes: 1000,
 	})
 }
@@ -243,7 +243,7 @@ func FuzzAPI(f *testing.F) {
 		"GET /readyz HTTP/1.0\r\n\r\n",
 		"POST /v1/send/example/greeter/Bob?valueType=a/b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello",
 		"POST /v1/send/example/greeter/%F0%9F%98%80 HTTP/1.1\r\nHost: [::1]:80\r\nContent-Type: application/vnd.a/b\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
-		"POST /v1/send/../%2e%2e/%zz HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n",
+		"POST /v1/send/../%2e%2e/%2e HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n",
 		"GET /v1/state/example/greeter?limit=-1&after=%00;x HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		"GET /v1/state/example/greeter/nobody HTTP/1.1\r\nHost: localhost\r\nTraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n",
 		"GET http://evil.example/v1/functions HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -251,6 +251,9 @@ func FuzzAPI(f *testing.F) {
 		"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n",
 		"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n\r\n",
 	} {
+		if _, err := http.ReadRequest(bufio.NewReader(strings.NewReader(seed))); err != nil {
+			f.Fatalf("the seed %q is no request: %v", seed, err)
+		}
 		f.Add([]byte(seed))
 	}
 	h := whole(gateway.Access{})
@@ -258,7 +261,7 @@ func FuzzAPI(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(data)))
 		if err != nil {
-			t.Skip("no request")
+			return // net/http itself refuses it: no handler sees it
 		}
 		w := serve(h, r)
 		if w.Code >= http.StatusInternalServerError && w.Code != http.StatusNotImplemented {

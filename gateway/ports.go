@@ -31,6 +31,9 @@ var (
 	ErrKeyMismatch = errors.New("idempotency key mismatch")
 	// ErrNotFound means that there is nothing at that address.
 	ErrNotFound = errors.New("not found")
+	// ErrBadRequest means that nothing was done, since the request can't be
+	// understood.
+	ErrBadRequest = errors.New("bad request")
 )
 
 // Sender stores messages for functions.

@@ -151,6 +151,8 @@ func problemOf(err error, write bool) *Problem {
 		return problem(notFound, err.Error())
 	case errors.Is(err, actor.ErrBadAddress):
 		return problem(badAddress, err.Error())
+	case errors.Is(err, ErrBadRequest):
+		return problem(badRequest, err.Error())
 	case errors.Is(err, ErrAlreadyReplayed):
 		return problem(alreadyReplayed, err.Error())
 	case errors.Is(err, ErrRevision):

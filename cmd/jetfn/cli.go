@@ -48,6 +48,7 @@ type commandLine struct {
 	State    stateCommand    `cmd:"" help:"Show and change what functions remember."`
 	Fn       fnCommand       `cmd:"" help:"List, pause and resume functions."`
 	Dlq      dlqCommand      `cmd:"" help:"Look at dead letters, replay and drop them."`
+	Timers   timersCommand   `cmd:"" help:"List and cancel delayed messages."`
 	Bench    benchCommand    `cmd:"" help:"Measure speed on this machine."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 

@@ -48,6 +48,11 @@ func examples() map[string][]string {
 		"dlq show":   {"jetfn dlq show 3f2a"},
 		"dlq replay": {"jetfn dlq replay 3f2a 9c01", "jetfn dlq replay --function example/greeter --rate 100"},
 		"dlq drop":   {"jetfn dlq drop 3f2a", "jetfn dlq drop --function example/greeter"},
+		"timers ls": {
+			"jetfn timers ls",
+			"jetfn timers ls --function example/greeter --before 1h -o json",
+		},
+		"timers cancel": {"jetfn timers cancel 3f2a", "jetfn timers cancel --caller example/order/17"},
 		"bench": {
 			"jetfn bench",
 			"jetfn bench --function http --keys 100000 --duration 30s -o json",

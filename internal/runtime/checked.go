@@ -36,6 +36,9 @@ func (c *checked) invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, e
 	if err != nil {
 		return nil, c.judge(err)
 	}
+	if effects == nil {
+		effects = &actor.Effects{}
+	}
 	for i := range effects.Egress {
 		m, err := c.egresses.admit(effects.Egress[i])
 		if err != nil {

@@ -40,11 +40,14 @@ type ghost struct {
 	timers  map[actor.TimerID]actor.Timer
 	gone    map[actor.TimerID]bool // fired or cancelled
 	tokens  map[tokenKey]actor.TimerID
-	marks   [2][]actor.Mark
-	wanted  [2][]actor.SinkMessage // by durable commits, in order
-	place   [2]map[actor.SinkID]int
-	found   [2]map[actor.SinkID]bool
-	newest  [2]map[actor.Address]int // place of the newest stored message, by source
+	asked   map[actor.TimerID]bool // an operator wants it cancelled
+	// cancelled are those that an operator has cancelled.
+	cancelled map[actor.TimerID]bool
+	marks     [2][]actor.Mark
+	wanted    [2][]actor.SinkMessage // by durable commits, in order
+	place     [2]map[actor.SinkID]int
+	found     [2]map[actor.SinkID]bool
+	newest    [2]map[actor.Address]int // place of the newest stored message, by source
 }
 
 // version is what a record holds as of a commit, and after the commit's earlier
@@ -70,7 +73,7 @@ type tokenKey struct{ id, token string }
 func newGhost(w *World, part int) *ghost {
 	g := &ghost{
 		w: w, part: part, sources: map[actor.Source]*inputs{}, states: map[actor.StateKey][]version{}, next: map[int]uint64{},
-		sends: map[sendKey]sentRecord{}, replies: map[string]int{}, timers: map[actor.TimerID]actor.Timer{}, gone: map[actor.TimerID]bool{}, tokens: map[tokenKey]actor.TimerID{},
+		sends: map[sendKey]sentRecord{}, replies: map[string]int{}, timers: map[actor.TimerID]actor.Timer{}, gone: map[actor.TimerID]bool{}, tokens: map[tokenKey]actor.TimerID{}, asked: map[actor.TimerID]bool{}, cancelled: map[actor.TimerID]bool{},
 	}
 	for i := range 2 {
 		g.place[i], g.found[i], g.newest[i] = map[actor.SinkID]int{}, map[actor.SinkID]bool{}, map[actor.Address]int{}

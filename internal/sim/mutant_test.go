@@ -70,6 +70,7 @@ func mutants() map[string]string {
 		"state-put":               "K1: records are stored without expecting a revision",
 		"state-removal-unmarked":  "K6: a removal leaves no marker where there was no record",
 		"state-replay-newest":     "K4: a replayed commit is compared with the newest one",
+		"timer-cancel-early":      "J5: an operator is told before a cancellation is durable",
 		"timer-not-awaited":       "T5: a checkpoint doesn't wait for timers",
 		"timer-put":               "T3: a timer is put over its removal",
 		"timers-without-tail":     "T4: the journal's tail doesn't go over the stored timers",

@@ -51,6 +51,7 @@ const (
 	Entries       Fault = "entries"        // a call asks for entries of tables
 	EditState     Fault = "edit"           // an operator changes a state
 	Pause         Fault = "pause"          // an operator pauses function types
+	CancelTimer   Fault = "cancel-timer"   // an operator cancels a delayed message
 	Batch         Fault = "batch"          // writes go together, all or none
 	BatchRefused  Fault = "batch-refused"  // because of one of them
 	ReplayMoved   Fault = "replay-moved"   // a former owner's write lands during a replay
@@ -64,7 +65,7 @@ func Faults() []Fault {
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
 		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, ReplayMoved, EditState, Pause,
-		Removed, Reload,
+		Removed, Reload, CancelTimer,
 	}
 }
 
@@ -147,6 +148,7 @@ func MakePlan(seed uint64) *Plan {
 	}
 	p.operate()
 	p.reload()
+	p.cancelTimers()
 	p.route(rand.New(rand.NewPCG(seed, 0x726f757465)))
 	k.Config.FlushMost = pick[int64](r, 1, 300, 2000)
 	slices.SortStableFunc(p.Items, func(a, b Item) int { return int(a.At - b.At) })

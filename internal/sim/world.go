@@ -171,6 +171,8 @@ func (w *World) happen(it *Item, index int) {
 		w.pause(it)
 	case EditState:
 		w.edit(it)
+	case CancelTimer:
+		w.cancelTimer(it)
 	case Removed:
 		w.remove()
 	case Reload:
