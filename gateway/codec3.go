@@ -19,37 +19,31 @@ const unsetType = "io.statefun.types/unset"
 
 // codec3 is protocol 3.x: typed values, and states that the function itself
 // declares.
-type codec3 struct{}
+type codec3 struct{ texts *texts }
 
 func (codec3) encode(b *actor.Batch, states []stateSpec) ([]byte, error) {
-	batch := &pb.ToFunction_InvocationBatchRequest{
-		Target:      address3(b.Target),
-		State:       make([]*pb.ToFunction_PersistedValue, len(states)),
-		Invocations: make([]*pb.ToFunction_Invocation, len(b.Envelopes)),
-	}
+	c := call3{b: make([]byte, 0, sizeOfCall(b, states))}
+	whole := c.begin(toInvocation)
+	c.address(batchTarget, b.Target)
 	for i := range states {
 		v, ok, err := states[i].value(b.State)
 		if err != nil {
 			return nil, err
 		}
-		batch.State[i] = &pb.ToFunction_PersistedValue{StateName: states[i].name}
-		if ok {
-			batch.State[i].StateValue = typed3(v)
-		}
+		c.state(states[i].name, v, ok)
 	}
-	batch.State = append(batch.State, entries3(b)...)
+	for _, name := range b.Entries {
+		v, ok := b.State.Get(name)
+		c.state(name, v.Value, ok)
+	}
 	for i := range b.Envelopes {
-		e := &b.Envelopes[i]
-		batch.Invocations[i] = &pb.ToFunction_Invocation{Argument: typed3(e.Value)}
-		if !e.Caller.IsZero() {
-			batch.Invocations[i].Caller = address3(e.Caller)
-		}
+		c.invocation(&b.Envelopes[i])
 	}
-	body, err := proto.Marshal(&pb.ToFunction{Request: &pb.ToFunction_Invocation_{Invocation: batch}})
-	if err != nil {
-		return nil, unencodable(b, err)
+	c.end(whole)
+	if c.invalid {
+		return nil, unencodable(b, errors.New("a text is not valid UTF-8"))
 	}
-	return body, nil
+	return c.b, nil
 }
 
 // unencodable says why a batch has no encoding: texts in it are not UTF-8.
@@ -68,7 +62,16 @@ func unencodable(b *actor.Batch, err error) *invalidError {
 	return forbidden(actor.ReasonBadType, fmt.Errorf("encode call of %s: %w", b.Target, err))
 }
 
-func (codec3) decode(body []byte) (reply, error) {
+// decode leaves what is not ordinary to the generated code.
+func (c codec3) decode(body []byte) (reply, error) {
+	if effects, ok := answer3(c).decode(body); ok {
+		return reply{effects: effects}, nil
+	}
+	return decodeWhole3(body)
+}
+
+// decodeWhole3 reads any answer.
+func decodeWhole3(body []byte) (reply, error) {
 	if len(body) == 0 {
 		return reply{effects: &actor.Effects{}}, nil
 	}
@@ -232,14 +235,6 @@ func specs3(in []*pb.FromFunction_PersistedValueSpec) ([]stateSpec, error) {
 		out[i].expireAfter = millis(expiration.GetExpireAfterMillis())
 	}
 	return out, nil
-}
-
-func address3(a actor.Address) *pb.Address {
-	return &pb.Address{Namespace: a.Type.Namespace, Type: a.Type.Name, Id: a.ID}
-}
-
-func typed3(v actor.Value) *pb.TypedValue {
-	return &pb.TypedValue{Typename: v.Type, HasValue: true, Value: v.Data}
 }
 
 func target3(m *pb.Address) (actor.Address, error) {

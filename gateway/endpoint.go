@@ -74,7 +74,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		template:      template,
 		transport:     transport,
 		maxPayload:    cfg.MaxPayloadBytes,
-		codec:         codec3{},
+		codec:         codec3{&texts{}},
 		client:        client,
 		log:           cfg.Log.With().Str("endpoint", template.name).Logger(),
 		registrations: map[actor.TypeName]*registration{},

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/jetfn/jetfn/actor"
-	pb "github.com/jetfn/jetfn/internal/wire/reqreply"
 )
 
 // divide separates the entries of tables that a function asks for from the
@@ -68,16 +67,4 @@ func (r *registration) entryLifetimes(mutations []actor.Mutation) {
 			m.ExpireAfter = millis(l.after)
 		}
 	}
-}
-
-// entries3 are the entries of a batch, as protocol 3.x has states.
-func entries3(b *actor.Batch) []*pb.ToFunction_PersistedValue {
-	out := make([]*pb.ToFunction_PersistedValue, len(b.Entries))
-	for i, name := range b.Entries {
-		out[i] = &pb.ToFunction_PersistedValue{StateName: name}
-		if v, ok := b.State.Get(name); ok {
-			out[i].StateValue = typed3(v.Value)
-		}
-	}
-	return out
 }
