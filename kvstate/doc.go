@@ -9,5 +9,7 @@
 // returns the newest record of ours among the eight revisions the bucket
 // keeps, which its owner then writes over the foreign one.
 //
-// AllowDirect is off, so that reads are answered by the stream's leader.
+// AllowDirect is off, so that reads are answered by the stream's leader, unless
+// there is but one server, whose direct reads see what was stored last too, and
+// are cheaper.
 package kvstate

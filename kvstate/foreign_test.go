@@ -288,6 +288,25 @@ func TestListGoesThroughATypeInPages(t *testing.T) {
 	}
 }
 
+func TestABucketIsReadDirectlyWhereItsServerIsAlone(t *testing.T) {
+	t.Parallel()
+	_, js := open(t)
+	for _, alone := range []bool{false, true, true, false} { // also one that was opened in the other way
+		s, err := kvstate.Open(t.Context(), js, kvstate.Config{App: "app", Alone: alone})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		stream, err := js.Stream(t.Context(), "KV_app_state")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.CachedInfo().Config.AllowDirect; got != alone {
+			t.Errorf("opened with Alone %t, direct reads are allowed: %t", alone, got)
+		}
+	}
+}
+
 func TestOpenVerifiesTheBucket(t *testing.T) {
 	t.Parallel()
 	_, js := open(t)

@@ -32,6 +32,7 @@ type Config struct {
 	App        string
 	Replicas   int  // default 1
 	SyncAlways bool // each write is synced before it is acknowledged, so that they go in batches
+	Alone      bool // the bucket's server has no peers and never will: whoever asks it gets what was stored last
 	Partitions int  // of the application: a record that names another partition than its key's is foreign; zero: not checked
 }
 
@@ -49,6 +50,9 @@ type Store struct {
 func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, error) {
 	bucket := cfg.App + "_state"
 	prefix := "$KV." + bucket + "."
+	if err := jspub.SetDirect(ctx, js, "KV_"+bucket, cfg.Alone); err != nil {
+		return nil, fmt.Errorf("open state bucket: %w", err)
+	}
 	stream, err := jspub.EnsureStream(ctx, js, jetstream.StreamConfig{
 		Name:              "KV_" + bucket,
 		Description:       "state of the functions of " + cfg.App,
@@ -60,6 +64,7 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, erro
 		AllowRollup:       true,
 		AllowMsgTTL:       true,
 		DenyDelete:        true,
+		AllowDirect:       cfg.Alone,
 
 		AllowAtomicPublish: true,
 	}, jspub.Verify)

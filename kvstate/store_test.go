@@ -32,7 +32,7 @@ func openWith(t *testing.T, cfg kvstate.Config) (*kvstate.Store, jetstream.JetSt
 
 func TestStorePassesTheSuite(t *testing.T) {
 	t.Parallel()
-	for name, cfg := range map[string]kvstate.Config{"singly": {}, "in batches": {SyncAlways: true}} {
+	for name, cfg := range map[string]kvstate.Config{"singly": {}, "in batches": {SyncAlways: true}, "read directly": {Alone: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			actortest.TestStateStore(t, func(t *testing.T) actor.StateStore {

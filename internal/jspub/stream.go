@@ -72,6 +72,27 @@ func Switch(ctx context.Context, js jetstream.JetStream, from, to jetstream.Stre
 	return nil
 }
 
+// SetDirect lets the messages of a stream be read directly, or not. It is
+// content if there is no such stream.
+func SetDirect(ctx context.Context, js jetstream.JetStream, name string, direct bool) error {
+	stream, err := js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", name, err)
+	}
+	cfg := stream.CachedInfo().Config
+	if cfg.AllowDirect == direct {
+		return nil
+	}
+	cfg.AllowDirect = direct
+	if _, err := js.UpdateStream(ctx, cfg); err != nil {
+		return fmt.Errorf("update stream %s: %w", name, err)
+	}
+	return nil
+}
+
 func create(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (jetstream.Stream, error) {
 	stream, err := js.CreateStream(ctx, want)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {

@@ -108,7 +108,10 @@ func (b *backbone) open(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	b.state, err = kvstate.Open(ctx, js, kvstate.Config{App: cfg.App, Replicas: cfg.Replicas, Partitions: b.app.Partitions(), SyncAlways: cfg.embedded() && !cfg.SyncInterval})
+	b.state, err = kvstate.Open(ctx, js, kvstate.Config{
+		App: cfg.App, Replicas: cfg.Replicas, Partitions: b.app.Partitions(),
+		SyncAlways: cfg.embedded() && !cfg.SyncInterval, Alone: cfg.embedded(),
+	})
 	if err != nil {
 		return err
 	}
