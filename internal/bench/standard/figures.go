@@ -37,23 +37,23 @@ func figures(o options, loads []load, results [][]bench.Result) string {
 			median(rs, func(r bench.Result) float64 { return r.Latency.P50 }), median(rs, func(r bench.Result) float64 { return r.Latency.P99 }),
 			median(rs, func(r bench.Result) float64 { return r.OtherCores }))
 	}
-	line("\n| load | sync | CPU µs/inv (parts) | allocations/inv | messages/inv | bytes/inv | fsyncs/inv | peak RSS MiB | ready ms |")
-	line("|---|---|---|---|---|---|---|---|---|")
+	line("\n| load | sync | CPU µs/inv (parts) | calls/inv | allocations/inv | messages/inv | bytes/inv | fsyncs/inv | peak RSS MiB | ready ms |")
+	line("|---|---|---|---|---|---|---|---|---|---|")
 	for i, l := range loads {
 		rs := results[i]
 		if len(rs) == 0 {
 			continue
 		}
-		line("| %s | %s | %.0f (%s) | %.0f | %.2f | %.0f | %s | %.0f | %.0f |", l.name, rs[0].Sync,
+		line("| %s | %s | %.0f (%s) | %.2f | %.0f | %.2f | %.0f | %s | %.0f | %.0f |", l.name, rs[0].Sync,
 			median(rs, func(r bench.Result) float64 { return r.CPUPerInvocation }), parts(rs),
+			median(rs, func(r bench.Result) float64 { return r.CallsPerInv }),
 			median(rs, func(r bench.Result) float64 { return r.AllocsPerInvocation }),
 			median(rs, func(r bench.Result) float64 { return r.MessagesPerInv }),
 			median(rs, func(r bench.Result) float64 { return r.BytesPerInv }), syncs(rs),
 			median(rs, func(r bench.Result) float64 { return float64(r.PeakRSS >> 20) }),
 			median(rs, func(r bench.Result) float64 { return r.Start }))
 	}
-	line("")
-	return b.String()
+	return b.String() + reached(loads, results) + "\n"
 }
 
 func sentence(note string) string {
@@ -65,23 +65,27 @@ func sentence(note string) string {
 
 // spread is the least, the middle and the greatest of a figure.
 func spread(rs []bench.Result, format string, of func(bench.Result) float64) string {
-	sorted := values(rs, of)
-	if len(sorted) == 1 {
-		return fmt.Sprintf(format, sorted[0])
+	return spreadOf(values(rs, of), format)
+}
+
+func spreadOf(values []float64, format string) string {
+	if len(values) == 1 {
+		return fmt.Sprintf(format, values[0])
 	}
-	return fmt.Sprintf(format+" / "+format+" / "+format, sorted[0], sorted[len(sorted)/2], sorted[len(sorted)-1])
+	return fmt.Sprintf(format+" / "+format+" / "+format, slices.Min(values), middleOf(values), slices.Max(values))
 }
 
 func median(rs []bench.Result, of func(bench.Result) float64) float64 {
-	return values(rs, of)[len(rs)/2]
+	return middleOf(values(rs, of))
 }
+
+func middleOf(values []float64) float64 { return slices.Sorted(slices.Values(values))[len(values)/2] }
 
 func values(rs []bench.Result, of func(bench.Result) float64) []float64 {
 	out := make([]float64, len(rs))
 	for i, r := range rs {
 		out[i] = of(r)
 	}
-	slices.Sort(out)
 	return out
 }
 

@@ -37,17 +37,20 @@ func set() []load {
 	embedded := []string{"--function", "embedded", "--inflight", "4096"}
 	with := func(base []string, more ...string) []string { return append(append([]string{}, base...), more...) }
 	return []load{
-		{"http, 1,024 in flight", with(http, "--sync", "interval")},
-		{"http, 1,024 in flight", with(http, "--sync", "always")},
+		{httpMany, with(http, "--sync", "interval")},
+		{httpMany, with(http, "--sync", "always")},
+		{httpMany + ", 8 partitions", with(http, "--sync", "always", "--partitions", "8")},
 		{"http, 64 in flight", with(http, "--sync", "interval", "--inflight", "64")},
 		{"http, 64 in flight", with(http, "--sync", "always", "--inflight", "64")},
-		{"http, 200/s", with(http, "--sync", "interval", "--rate", "200")},
-		{"http, 200/s", with(http, "--sync", "always", "--rate", "200")},
-		{"http, hot key, 1,024 in flight", with(http, "--sync", "interval", "--keys", "1")},
-		{"embedded, 4,096 in flight", with(embedded, "--sync", "interval")},
-		{"embedded, 4,096 in flight", with(embedded, "--sync", "always")},
+		{httpRate, with(http, "--sync", "interval", "--rate", "200")},
+		{httpRate, with(http, "--sync", "always", "--rate", "200")},
+		{httpHot, with(http, "--sync", "interval", "--keys", "1")},
+		{httpHot, with(http, "--sync", "always", "--keys", "1")},
+		{embeddedMany, with(embedded, "--sync", "interval")},
 		{"embedded, 100,000 keys", with(embedded, "--sync", "interval", "--keys", "100000")},
 		{"embedded, 1,000,000 keys", with(embedded, "--sync", "interval", "--keys", "1000000")},
+		{embeddedMany, with(embedded, "--sync", "always")},
+		{embeddedMany + ", 8 partitions", with(embedded, "--sync", "always", "--partitions", "8")},
 	}
 }
 
