@@ -13,7 +13,7 @@ func (p *Partition) assemble() {
 	batch := p.takeCompleted()
 	p.writer.commit++
 	number := p.writer.commit
-	c := &commit{time: p.now}
+	c := newCommit(p.now, batch)
 	consumed := map[Source][]inputRef{}
 	var set []*timer
 	var told []func()
@@ -59,6 +59,21 @@ func (p *Partition) assemble() {
 		d.seq = seq
 		p.committed(&d)
 	})
+}
+
+// newCommit returns a commit with room for what batch did.
+func newCommit(now int64, batch []*completion) *commit {
+	sends, egress := 0, 0
+	for _, done := range batch {
+		sends += len(done.sends)
+		egress += len(done.egress)
+	}
+	return &commit{
+		time:        now,
+		invocations: make([]invocation, 0, len(batch)),
+		sends:       make([]numberedSend, 0, sends),
+		egress:      make([]egressEffect, 0, egress),
+	}
 }
 
 // cancelledBy returns the timers that batch cancels. A timer that a later

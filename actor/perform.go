@@ -43,9 +43,24 @@ type Host interface {
 // last, in order.
 func (p *Partition) Perform(ports *Ports, host Host, log *zerolog.Logger) {
 	d := performer{ports: ports, host: host, log: log, observer: p.cfg.Observer, letterID: p.cfg.LetterID}
-	for _, r := range p.take() {
+	out := p.take()
+	for _, r := range out {
 		d.perform(r)
 	}
+	if p.out == nil {
+		p.out = roomOf(out)
+	}
+}
+
+// roomOf empties a list, so that its room can be used again, unless it is
+// larger than what is common.
+func roomOf[T any](list []T) []T {
+	const common = 4096
+	if cap(list) > common {
+		return nil
+	}
+	clear(list)
+	return list[:0]
 }
 
 // performer maps requests to ports.
@@ -67,9 +82,10 @@ func (d *performer) perform(r Request) {
 		})
 	case publishSend:
 		faultpoint.Hit("before-sends")
+		to, number := r.send.To, r.send.Number
 		d.ports.Outbox.Publish(r.send, func(res WriteResult) {
 			faultpoint.Hit("between-sends")
-			d.host.Post(func(part *Partition) { part.outbox.sent(r.send.To, r.send.Number, res) })
+			d.host.Post(func(part *Partition) { part.outbox.sent(to, number, res) })
 		})
 	case sendReply:
 		faultpoint.Hit("before-reply")
@@ -78,8 +94,9 @@ func (d *performer) perform(r Request) {
 		}
 	case sinkPublish:
 		faultpoint.Hit("before-egress")
-		d.sink(r.sink).Publish(r.message, r.mark, func(res WriteResult) {
-			d.host.Post(func(part *Partition) { part.sinks[r.sink].stored(r.message.ID, res) })
+		index, id := r.sink, r.message.ID // the answer needs no more
+		d.sink(index).Publish(r.message, r.mark, func(res WriteResult) {
+			d.host.Post(func(part *Partition) { part.sinks[index].stored(id, res) })
 		})
 	case sinkMark:
 		d.sink(r.sink).Mark(r.body, r.after, func(res WriteResult) {
@@ -87,8 +104,9 @@ func (d *performer) perform(r Request) {
 		})
 	case writeState:
 		faultpoint.Hit("before-state")
-		d.ports.State.Write(r.key, r.record, r.revision, func(res WriteResult) {
-			d.host.Post(func(part *Partition) { part.states.written(r.key, res) })
+		key := r.key
+		d.ports.State.Write(key, r.record, r.revision, func(res WriteResult) {
+			d.host.Post(func(part *Partition) { part.states.written(key, res) })
 		})
 	case putTimer:
 		d.ports.Timers.Put(r.timer, func(res WriteResult) {

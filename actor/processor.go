@@ -61,7 +61,8 @@ type Processor struct {
 	positions map[Source]uint64
 	stats     Stats
 
-	part *Partition // belongs to Run's goroutine
+	part  *Partition // belongs to Run's goroutine
+	spare []Event    // room for events, likewise
 }
 
 // NewProcessor returns a processor for the partition that cfg names.
@@ -146,11 +147,12 @@ func (p *Processor) loop(ctx context.Context, start int64) error {
 func (p *Processor) apply() {
 	p.mu.Lock()
 	events := p.events
-	p.events, p.delivered = nil, 0
+	p.events, p.delivered = p.spare, 0
 	p.mu.Unlock()
 	for _, ev := range events {
 		ev(p.part)
 	}
+	p.spare = roomOf(events)
 }
 
 // publish makes what others may ask for visible.

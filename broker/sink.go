@@ -29,6 +29,15 @@ type sink struct {
 	// written. Over another one, what follows a lost message would overtake
 	// it (PROTOCOL E8).
 	connection atomic.Uint64
+
+	// text is that of the marker of the newest message: the partition's next
+	// one most likely has the same.
+	text atomic.Pointer[markText]
+}
+
+type markText struct {
+	mark uint64
+	text string
 }
 
 // sinkHeaders is how many headers most egress messages have at most.
@@ -42,7 +51,7 @@ func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteRe
 	out := &nats.Msg{Header: make(nats.Header, sinkHeaders)}
 	h := headers{h: out.Header, values: make([]string, 0, sinkHeaders)}
 	h.set(HeaderID, id)
-	h.set(headerExpected, strconv.FormatUint(mark, 10))
+	h.set(headerExpected, s.markText(mark))
 	h.set(headerExpectedOf, s.markSubject)
 	h.setText(HeaderSource, m.Source.String())
 	h.setText(HeaderTraceParent, m.Trace.Parent)
@@ -56,6 +65,16 @@ func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteRe
 		s.app.fillEgress(out, &h, m.Egress)
 	}
 	s.writer.Write(&jspub.Write{Msg: out, ID: id, Lane: gather.Lane{Key: s.partition, Generation: mark}, May: s.connected}, done)
+}
+
+// markText is the marker as a header has it.
+func (s *sink) markText(mark uint64) string {
+	last := s.text.Load()
+	if last == nil || last.mark != mark {
+		last = &markText{mark, strconv.FormatUint(mark, 10)}
+		s.text.Store(last)
+	}
+	return last.text
 }
 
 // connected says whether the connection is still that of the marker.
