@@ -30,7 +30,11 @@ type APIConfig struct {
 	Pauses         Pauses       // nil: functions can't be paused
 	Timers         Timers       // nil: /v1/timers is not found
 	Metrics        http.Handler // nil: /metrics is not found
-	Access         Access
+	LogLevel       LogLevel     // nil: /v1/log is not found
+	// Sample decides whether the trace of a call without one is recorded; nil:
+	// its functions may do so.
+	Sample func() bool
+	Access Access
 	// MaxBodyBytes limits a message's body. The default is 8 MiB less 64 KiB.
 	MaxBodyBytes int64
 	// MaxRequests limits the requests in progress, besides those of probes.
@@ -131,6 +135,7 @@ GET  /v1/dlq/{id}                        one of them; DELETE drops it
 POST /v1/dlq/{id}/replay                 send its message once more
 GET  /v1/timers                          delayed messages, ?function=, ?after= and ?limit=
 GET  /v1/timers/{id}                     one of them; DELETE cancels it
+GET  /v1/log                             what is logged; POST {"level":"debug"} changes it
 GET  /healthz  /readyz  /metrics  /openapi.json
 
 Parts of an address are percent-encoded, a slash inside one as %%2F.

@@ -81,12 +81,18 @@ func checkKey(key string) *Problem {
 	return nil
 }
 
-// NewTrace is tr, or the beginning of a trace if it is none.
-func NewTrace(tr actor.Trace) actor.Trace {
+// NewTrace is tr, or the beginning of a trace if it is none, and whether it is
+// that. Sample decides whether such a trace is recorded; nil: whoever is called
+// may do so.
+func NewTrace(tr actor.Trace, sample func() bool) (t actor.Trace, fresh bool) {
 	if validTraceparent(tr.Parent) {
-		return tr
+		return tr, false
 	}
-	return actor.Trace{Parent: "00-" + randomHex(16) + "-" + randomHex(8) + "-01"}
+	flags := "-01"
+	if sample != nil && !sample() {
+		flags = "-00"
+	}
+	return actor.Trace{Parent: "00-" + randomHex(16) + "-" + randomHex(8) + flags}, true
 }
 
 // Render is the reply's value as clients get it: as JSON if they accept
@@ -124,7 +130,8 @@ func wantsJSON(accept string) bool {
 
 func (a *api) serveCall(w http.ResponseWriter, r *http.Request, raw []string) {
 	target, p := addressOf(raw)
-	request := &CallRequest{Target: target, Trace: NewTrace(traceOf(r)), Key: r.Header.Get("Idempotency-Key"), Async: prefersAsync(r)}
+	trace, fresh := NewTrace(traceOf(r), a.Sample)
+	request := &CallRequest{Target: target, Trace: trace, Fresh: fresh, Key: r.Header.Get("Idempotency-Key"), Async: prefersAsync(r)}
 	if p == nil {
 		p = a.checkCall(r, target)
 	}

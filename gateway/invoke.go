@@ -150,12 +150,31 @@ func (r *remote) call(ctx context.Context, b *actor.Batch, body []byte) ([]byte,
 	if b.Attempt > 1 {
 		req.Header.Set("Jetfn-Attempt", strconv.Itoa(b.Attempt))
 	}
-	setTrace(req.Header, b.Envelopes)
+	setTrace(req.Header, b)
 
+	told := func(int, error) {}
+	if b.Span.Exchanges != nil {
+		var here actor.Trace
+		here, told = b.Span.Exchanges.Begin(r.name)
+		req.Header.Set("Traceparent", here.Parent)
+	}
 	resp, err := r.endpoint.client.Do(req)
 	if err != nil {
-		return nil, lost(ctx, stage, err)
+		failure := lost(ctx, stage, err)
+		told(0, failure)
+		return nil, failure
 	}
+	data, failure := r.answer(ctx, cancel, resp)
+	if failure != nil {
+		told(resp.StatusCode, failure)
+		return nil, failure
+	}
+	told(resp.StatusCode, nil)
+	return data, nil
+}
+
+// answer reads the body of a good answer.
+func (r *remote) answer(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response) ([]byte, *actor.InvokeError) {
 	defer resp.Body.Close() //nolint:errcheck // whatever is left is of no interest
 	answer, err := decompressed(resp, &silenceLimit{body: resp.Body, limit: r.endpoint.transport.Read, cancel: cancel})
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
@@ -182,16 +201,18 @@ func isOctetStream(header string) bool {
 	return strings.EqualFold(strings.TrimSpace(mediaType), contentType)
 }
 
-// setTrace hands the trace of the batch's first traced message on.
-func setTrace(h http.Header, envelopes []actor.Envelope) {
-	for i := range envelopes {
-		if tr := envelopes[i].Trace; tr.Parent != "" {
-			h.Set("Traceparent", tr.Parent)
-			if tr.State != "" {
-				h.Set("Tracestate", tr.State)
-			}
-			return
-		}
+// setTrace hands the batch's trace on, or that of its first traced message.
+func setTrace(h http.Header, b *actor.Batch) {
+	tr := b.Span.Trace
+	for i := 0; i < len(b.Envelopes) && tr.Parent == ""; i++ {
+		tr, _ = b.Envelopes[i].Trace.Delayed()
+	}
+	if tr.Parent == "" {
+		return
+	}
+	h.Set("Traceparent", tr.Parent)
+	if tr.State != "" {
+		h.Set("Tracestate", tr.State)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -131,8 +132,31 @@ func whole(access gateway.Access) http.Handler {
 	return gateway.NewAPI(gateway.APIConfig{
 		App: "shop", Version: "v1", Sender: app, Caller: app, States: app, Functions: app, Readiness: app,
 		Pauses: desk{}, StateEditor: desk{}, DeadLetters: letters{}, DeadLetterDesk: letters{}, Timers: pendingTimers{},
-		Metrics: metrics, Access: access, MaxBodyBytes: 1000,
+		LogLevel: &level{name: "info"},
+		Metrics:  metrics, Access: access, MaxBodyBytes: 1000,
 	})
+}
+
+// level is a log's.
+type level struct {
+	mu   sync.Mutex
+	name string
+}
+
+func (l *level) Level() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.name
+}
+
+func (l *level) SetLevel(name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if name != "debug" && name != "info" {
+		return gateway.ErrLevel
+	}
+	l.name = name
+	return nil
 }
 
 func TestEveryRouteIsDescribedAndNothingElse(t *testing.T) {

@@ -72,6 +72,7 @@ type CallRequest struct {
 	Target actor.Address
 	Value  actor.Value
 	Trace  actor.Trace
+	Fresh  bool   // Trace begins with this call
 	Key    string // Idempotency-Key; empty: none
 	Async  bool   // don't wait for the answer
 }

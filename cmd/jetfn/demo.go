@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,6 +19,7 @@ import (
 	"github.com/jetfn/jetfn/internal/demo"
 	"github.com/jetfn/jetfn/internal/module"
 	"github.com/jetfn/jetfn/internal/runtime"
+	"github.com/jetfn/jetfn/internal/telemetry"
 )
 
 // demoPatience is how long the demo waits for anything.
@@ -28,6 +30,7 @@ type demoCommand struct {
 	HTTP       string `name:"http" help:"Address of the HTTP listener; the default is 127.0.0.1:8080, or any free port."`
 	NATSListen string `name:"nats-listen" help:"Address of the embedded NATS server; the default is 127.0.0.1:4222, or any free port."`
 	Once       bool   `help:"End after the two rounds."`
+	Trace      bool   `help:"Show the way of one message, as a trace."`
 }
 
 // Run shows the main job: names go in, greetings come out, counts go up.
@@ -51,6 +54,11 @@ func (d *demoCommand) Run(ctx context.Context, c console, log zerolog.Logger) (e
 	group, running := errgroup.WithContext(ctx)
 	var function errgroup.Group // it serves until the last call is drained
 	function.Go(func() error { return gateway.Serve(serving, ln, demo.Greeter(), gateway.ServeConfig{Log: log}) })
+	var told telemetry.Options
+	spans := &telemetry.Recorder{}
+	if d.Trace {
+		told.Spans = spans
+	}
 	ready := make(chan runtime.Addresses, 1)
 	running, stop := context.WithCancel(running)
 	group.Go(func() error {
@@ -58,7 +66,7 @@ func (d *demoCommand) Run(ctx context.Context, c console, log zerolog.Logger) (e
 		return runtime.Run(running, runtime.Config{
 			Module: m, Version: buildOf().Version, DataDir: dir,
 			HTTPAddr: orFree(ctx, d.HTTP, "127.0.0.1:8080"), NATSListen: orFree(ctx, d.NATSListen, "127.0.0.1:4222"),
-			Out: c.out,
+			Out: c.out, Telemetry: told,
 			OnReady: func(a runtime.Addresses) {
 				select {
 				case ready <- a:
@@ -73,7 +81,7 @@ func (d *demoCommand) Run(ctx context.Context, c console, log zerolog.Logger) (e
 		case <-running.Done():
 			return nil
 		case a := <-ready:
-			err := d.show(running, c.out, a)
+			err := d.show(running, c.out, a, spans)
 			if err != nil || d.Once {
 				stop()
 			}
@@ -109,7 +117,7 @@ func orFree(ctx context.Context, chosen, preferred string) string {
 	return preferred
 }
 
-func (d *demoCommand) show(ctx context.Context, out io.Writer, a runtime.Addresses) error {
+func (d *demoCommand) show(ctx context.Context, out io.Writer, a runtime.Addresses, spans *telemetry.Recorder) error {
 	limited, cancel := context.WithTimeout(ctx, demoPatience)
 	defer cancel()
 	nc, err := nats.Connect(a.NATS, nats.Name("jetfn demo"))
@@ -125,6 +133,11 @@ func (d *demoCommand) show(ctx context.Context, out io.Writer, a runtime.Address
 	for round := 1; round <= 2; round++ {
 		printf(out, "\nround %d\n", round)
 		if err := greetAll(limited, out, server, greetings); err != nil {
+			return err
+		}
+	}
+	if d.Trace {
+		if err := showTrace(limited, out, spans); err != nil {
 			return err
 		}
 	}
@@ -154,6 +167,28 @@ func greetAll(ctx context.Context, out io.Writer, server serverFlags, greetings 
 		printf(out, "  received  %s\n", m.Data)
 	}
 	return nil
+}
+
+// showTrace draws the trace of the first message.
+func showTrace(ctx context.Context, out io.Writer, spans *telemetry.Recorder) error {
+	for {
+		for _, s := range spans.Spans() {
+			if s.Parent == "" && whole(spans.Spans(), s.Trace) {
+				printf(out, "\ntrace %s\n", s.Trace)
+				return telemetry.WriteTree(out, spans.Spans(), s.Trace, telemetry.Timing) //nolint:wrapcheck // of the writer, whom nobody asks
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for a trace: %w", ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// whole reports whether a trace has come to its end: its effects are in place.
+func whole(spans []telemetry.SpanView, trace string) bool {
+	return slices.ContainsFunc(spans, func(s telemetry.SpanView) bool { return s.Trace == trace && s.Name == "apply" })
 }
 
 func tellMore(out io.Writer, a runtime.Addresses) {

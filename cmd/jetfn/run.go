@@ -8,6 +8,7 @@ import (
 
 	"github.com/jetfn/jetfn/internal/module"
 	"github.com/jetfn/jetfn/internal/runtime"
+	"github.com/jetfn/jetfn/internal/telemetry"
 )
 
 // runCommand is jetfn run.
@@ -35,6 +36,8 @@ type runCommand struct {
 	Limits       limitFlags `embed:""`
 	HTTPListener httpFlags  `embed:"" prefix:"http-"`
 
+	OTLP string `name:"otlp" placeholder:"URL" help:"Collector that gets metrics and traces, as http://host:4318; what the variables OTEL_* say holds too."`
+
 	NATSForKafka   bool   `name:"nats-for-kafka" help:"Make topics of Kafka and streams of Kinesis NATS subjects, to try an application without them."`
 	PlaygroundHost string `default:"127.0.0.1" help:"Host that the playground's ports listen on."`
 	Strict         bool   `help:"Refuse unknown keys in modules."`
@@ -58,8 +61,8 @@ func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) err
 		HTTPAddr: r.HTTP, HTTP: r.HTTPListener.config(), PlaygroundHost: r.PlaygroundHost, Insecure: r.Insecure,
 		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask, MaxCalls: r.MaxCalls,
 		EgressMaxAge: r.EgressMaxAge, EgressMaxBytes: r.EgressMaxBytes,
-		Limits: r.Limits.config(),
-		Out:    c.out, Log: log,
+		Limits: r.Limits.config(), Telemetry: telemetry.Options{Endpoint: r.OTLP},
+		Out: c.out, Log: log,
 	})
 }
 

@@ -68,7 +68,8 @@ func (w *worker) takeCalls(ctx context.Context, b *backbone) (stop func(), err e
 func (w *worker) serveCalls(ctx context.Context, b *backbone, nc *nats.Conn) (*broker.CallService, error) {
 	calls := gateway.Calls{Caller: surface{w}, Functions: w.catalog}
 	return b.app.ServeCalls(ctx, nc, w.cfg.Version, func(ctx context.Context, in *broker.CallRequest) broker.CallAnswer {
-		r := &gateway.CallRequest{Target: in.Target, Value: in.Value, Trace: gateway.NewTrace(in.Trace), Key: in.Key}
+		r := &gateway.CallRequest{Target: in.Target, Value: in.Value, Key: in.Key}
+		r.Trace, r.Fresh = gateway.NewTrace(in.Trace, w.sample())
 		var reply gateway.CallReply
 		p := gateway.ProblemOf(in.Problem)
 		if p == nil {
@@ -93,7 +94,9 @@ func (s surface) Call(ctx context.Context, r *gateway.CallRequest) (gateway.Call
 	if !r.Async && s.Paused(r.Target.Type) { // nobody should wait for it
 		return gateway.CallReply{}, fmt.Errorf("%w: %s gets no calls until it is resumed", gateway.ErrPaused, r.Target.Type)
 	}
-	got, err := s.client().Call(ctx, &caller.Request{Target: r.Target, Value: r.Value, Trace: r.Trace, Key: r.Key, Later: r.Async})
+	trace, end := s.worker.meters.Tracer.Call(r.Target, r.Trace, r.Fresh)
+	got, err := s.client().Call(ctx, &caller.Request{Target: r.Target, Value: r.Value, Trace: trace, Key: r.Key, Later: r.Async})
+	end(err)
 	return s.callReply(&got), callError(err)
 }
 

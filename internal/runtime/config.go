@@ -12,6 +12,7 @@ import (
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/internal/module"
+	"github.com/jetfn/jetfn/internal/telemetry"
 )
 
 // Errors that Run wraps, so that a program can tell its user what kind of
@@ -37,6 +38,9 @@ const (
 
 	connectLimit = time.Minute
 	drainLimit   = 10 * time.Second
+	// flushLimit is how long a collector may take for what it has not been
+	// told at the end.
+	flushLimit = 3 * time.Second
 	// syncInterval is how much an embedded server may lose without SyncAlways.
 	syncInterval = time.Second
 	// foreignSyncInterval is the default of a server that isn't ours.
@@ -84,6 +88,11 @@ type Config struct {
 	EgressMaxAge   time.Duration // default 7 days
 	EgressMaxBytes int64         // default no limit
 
+	// Telemetry says where metrics and traces go besides /metrics; by default
+	// what the environment says holds. Only its Endpoint, Environ and Spans
+	// count.
+	Telemetry telemetry.Options
+
 	// Out gets the start block; nil means none.
 	Out io.Writer
 	// OnReady is called, if set, each time the worker becomes ready. It must
@@ -121,6 +130,13 @@ func (c Config) withDefaults() Config {
 		c.MaxCalls = defaultMaxCalls
 	}
 	return c
+}
+
+// telemetry is where the worker of that name tells of itself.
+func (c Config) telemetry(worker string) telemetry.Options {
+	o := c.Telemetry
+	o.Service, o.Worker, o.Version, o.Log = c.App, worker, c.Version, c.Log
+	return o
 }
 
 func (c Config) embedded() bool { return len(c.NATSURLs) == 0 }
@@ -175,6 +191,9 @@ func (c Config) check() error {
 	}
 	if err := c.NATS.check(c.embedded()); err != nil {
 		return err
+	}
+	if err := c.Telemetry.Check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	if c.embedded() {
 		return c.checkHost("--nats-listen", c.NATSListen, c.NATS.credentials(), "--nats-users")

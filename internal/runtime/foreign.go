@@ -39,7 +39,7 @@ func (g *generation) feedForeign(intake context.Context, stop context.CancelCaus
 		}
 		start := s.processor.Position(f.Source())
 		g.spawn(&g.intake, stop, func() error {
-			err := f.Feed(intake, g.worker.name, start, g.read.counted(f.Source(), start, g.deliver))
+			err := f.Feed(intake, g.worker.name, start, g.read.counted(f.Source(), start, g.worker.rooted(g.app).deliver(g.deliver)))
 			if err == nil && intake.Err() == nil {
 				return fmt.Errorf("the feed of the ingress %s ended by itself", f.Ingress())
 			}

@@ -41,14 +41,15 @@ func newGeneration(w *worker, b *backbone) *generation {
 		ports := b.app.Ports(p)
 		ports.State = b.state.Partition(p)
 		ports.Journal = w.meters.journals.measured(ports.Journal, p)
-		ports.Outbox = countingOutbox{ports.Outbox, w.meters.tally}
-		ports.Egress = countingSink{ports.Egress, w.meters.tally}
-		ports.DeadLetters = countingSink{ports.DeadLetters, w.meters.tally}
+		ports.Outbox = countingOutbox{ports.Outbox, w.meters.tally, w.meters.Tracer}
+		ports.Egress = countingSink{ports.Egress, w.meters.tally, w.meters.Tracer}
+		ports.DeadLetters = countingSink{ports.DeadLetters, w.meters.tally, w.meters.Tracer}
+		ports.Inbox = w.rooted(b.app).inbox(ports.Inbox)
 		ports.Replies = replies{w.desk, b.app}
 		cfg := actor.Config{
 			Partition: p, Partitions: b.app.Partitions(),
 			TrimDelay: w.cfg.trimDelay(), EgressLimited: w.cfg.EgressMaxBytes > 0,
-			Observer: observer{w.meters.tally}, LetterID: b.app.DeadLetterID,
+			Observer: observer{w.meters.tally, w.meters.Tracer}, LetterID: b.app.DeadLetterID,
 		}
 		w.cfg.Limits.apply(&cfg)
 		g.seats = append(g.seats, &seat{
@@ -170,7 +171,7 @@ func (g *generation) serve(ctx, intake context.Context, stop context.CancelCause
 		}
 		g.spawn(&g.intake, stop, func() error {
 			err := g.app.Feed(intake, source, g.worker.name, start,
-				targets(g.worker.cfg.Module), g.read.counted(source, start, g.deliver))
+				targets(g.worker.cfg.Module), g.read.counted(source, start, g.worker.rooted(g.app).deliver(g.deliver)))
 			if err == nil && intake.Err() == nil {
 				return fmt.Errorf("the feed of the %s stream ended by itself", source)
 			}

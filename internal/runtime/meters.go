@@ -15,7 +15,7 @@ import (
 
 // meters are all that a worker measures.
 type meters struct {
-	*telemetry.Metrics
+	*telemetry.Telemetry
 	tally    *tally
 	journals *journalMeters
 
@@ -23,9 +23,9 @@ type meters struct {
 	recoveryTime atomic.Int64 // milliseconds
 }
 
-func newMeters(m *telemetry.Metrics) (*meters, error) {
-	t, err := newTally(m)
-	return &meters{Metrics: m, tally: t, journals: newJournalMeters(m)}, err
+func newMeters(m *telemetry.Telemetry) (*meters, error) {
+	t, err := newTally(m.Metrics)
+	return &meters{Telemetry: m, tally: t, journals: newJournalMeters(m.Metrics)}, err
 }
 
 // recovered notes how long it took until the partitions were ready.

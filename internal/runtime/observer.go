@@ -4,10 +4,14 @@ import (
 	"time"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/telemetry"
 )
 
-// observer counts what partitions tell of messages.
-type observer struct{ tally *tally }
+// observer counts what partitions tell of messages, and traces it.
+type observer struct {
+	tally  *tally
+	tracer *telemetry.Tracer // nil: no traces
+}
 
 var _ actor.Observer = observer{}
 
@@ -15,13 +19,21 @@ var _ actor.Observer = observer{}
 func (o observer) Accepted(t actor.TypeName) { o.tally.known(t).in.Add(1) }
 
 // Invoking implements actor.Observer.
-func (o observer) Invoking(*actor.Batch) actor.Invocation { return nil }
+func (o observer) Invoking(b *actor.Batch) actor.Invocation {
+	if o.tracer == nil {
+		return nil
+	}
+	return o.tracer.Invoking(b)
+}
 
 // Retreated implements actor.Observer.
-func (o observer) Retreated(*actor.Done) {}
+func (o observer) Retreated(d *actor.Done) { o.tracer.Retreated(d) }
 
 // Committed implements actor.Observer.
 func (o observer) Committed(c *actor.Committed) {
+	if c.Traced {
+		o.tracer.Committed(c)
+	}
 	now := time.Now().UnixMilli()
 	for i := range c.Done {
 		d := &c.Done[i]
@@ -35,4 +47,4 @@ func (o observer) Committed(c *actor.Committed) {
 }
 
 // Applied implements actor.Observer.
-func (o observer) Applied(*actor.Committed) {}
+func (o observer) Applied(c *actor.Committed) { o.tracer.Applied(c) }

@@ -25,7 +25,10 @@ func (s surface) generation() (*generation, error) {
 
 // Send implements gateway.Sender.
 func (s surface) Send(ctx context.Context, m gateway.Message) (gateway.Receipt, error) {
-	return s.store(ctx, broker.SendRequest{Target: m.Target, Value: m.Value, Trace: m.Trace, Delay: m.Delay})
+	trace, end := s.worker.meters.Tracer.Accept(m.Target, m.Trace)
+	r, err := s.store(ctx, broker.SendRequest{Target: m.Target, Value: m.Value, Trace: trace, Delay: m.Delay})
+	end(r.ID, err)
+	return r, err
 }
 
 // app is the application as far as it takes messages: that of the generation

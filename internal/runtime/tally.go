@@ -193,7 +193,8 @@ func (c *counters) end(took time.Duration, failed bool) {
 // countingOutbox counts the messages between functions.
 type countingOutbox struct {
 	actor.Outbox
-	tally *tally
+	tally  *tally
+	tracer *telemetry.Tracer
 }
 
 // Publish implements actor.Outbox.
@@ -203,22 +204,26 @@ func (o countingOutbox) Publish(s actor.OutboundSend, done func(actor.WriteResul
 	if s.From == s.To {
 		out = &c.outLocal
 	}
-	o.Outbox.Publish(s, counted(out, done))
+	o.Outbox.Publish(s, counted(out, spanned(o.tracer, s.Envelope.Trace, telemetry.SendName, s.Envelope.Target.Type, done)))
 }
 
 // countingSink counts what enters a sink.
 type countingSink struct {
 	actor.Sink
-	tally *tally
+	tally  *tally
+	tracer *telemetry.Tracer
 }
 
 // Publish implements actor.Sink.
 func (s countingSink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteResult)) {
 	if m.DeadLetter != nil {
-		s.Sink.Publish(m, mark, counted(&s.tally.known(m.DeadLetter.Envelope.Target.Type).deadLetters, done))
+		target := m.DeadLetter.Envelope.Target.Type
+		done = spanned(s.tracer, m.Trace, telemetry.DeadLetterName, target, done)
+		s.Sink.Publish(m, mark, counted(&s.tally.known(target).deadLetters, done))
 		return
 	}
 	c, e := s.tally.known(m.Source.Type), s.tally.egress(m.Egress.ID)
+	done = spanned(s.tracer, m.Trace, telemetry.SendName, m.Egress.ID, done)
 	s.Sink.Publish(m, mark, func(r actor.WriteResult) {
 		if r.Outcome == actor.Stored {
 			c.outEgress.Add(1)
@@ -226,6 +231,21 @@ func (s countingSink) Publish(m actor.SinkMessage, mark uint64, done func(actor.
 		}
 		done(r)
 	})
+}
+
+// spanned has a write of a traced message make a span.
+func spanned(t *telemetry.Tracer, c actor.Trace, name string, to actor.TypeName, done func(actor.WriteResult)) func(actor.WriteResult) {
+	if t == nil || c.Parent == "" {
+		return done
+	}
+	end := t.Send(c, name, to.String())
+	if end == nil {
+		return done
+	}
+	return func(r actor.WriteResult) {
+		end(r)
+		done(r)
+	}
 }
 
 // counted counts a write if it is stored.

@@ -56,6 +56,7 @@ type worker struct {
 	dir      *dataDir // nil unless embedded
 	listener net.Listener
 	security *httpSecurity
+	logLevel *logLevel
 	status   *status
 	meters   *meters
 	catalog  *catalog
@@ -74,7 +75,9 @@ type worker struct {
 
 // newWorker takes what another process may have: the directory and the port.
 func newWorker(ctx context.Context, cfg Config) (*worker, error) {
-	w := &worker{cfg: cfg, name: workerName(), status: newStatus(), desk: caller.NewDesk(cfg.MaxCalls)}
+	var level *logLevel
+	cfg.Log, level = adjustable(cfg.Log)
+	w := &worker{cfg: cfg, logLevel: level, name: workerName(), status: newStatus(), desk: caller.NewDesk(cfg.MaxCalls)}
 	w.log = cfg.Log.With().Str("worker", w.name).Logger()
 	if err := w.acquire(ctx); err != nil {
 		return nil, errors.Join(err, w.close(ctx))
@@ -83,11 +86,11 @@ func newWorker(ctx context.Context, cfg Config) (*worker, error) {
 }
 
 func (w *worker) acquire(ctx context.Context) (err error) {
-	metrics, err := telemetry.NewMetrics(nil)
+	told, err := telemetry.New(ctx, w.cfg.telemetry(w.name))
 	if err != nil {
 		return err
 	}
-	if w.meters, err = newMeters(metrics); err != nil {
+	if w.meters, err = newMeters(told); err != nil {
 		return err
 	}
 	endpoints, err := ofModule(w.cfg.Limits.held(w.cfg.Module), w.cfg.Log)
@@ -131,9 +134,20 @@ func (w *worker) close(ctx context.Context) error {
 		problems = append(problems, w.dir.close())
 	}
 	if w.meters != nil {
-		problems = append(problems, w.meters.Close(context.WithoutCancel(ctx)))
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushLimit)
+		defer cancel()
+		problems = append(problems, w.meters.Close(limited))
 	}
 	return errors.Join(problems...)
+}
+
+// sample decides which traces that begin at calls are recorded; nil without
+// traces.
+func (w *worker) sample() func() bool {
+	if w.meters.Tracer == nil {
+		return nil
+	}
+	return w.meters.Tracer.Sample
 }
 
 // workerName is unique among all workers there ever are.
@@ -158,6 +172,7 @@ func (w *worker) api() http.Handler {
 		App: w.cfg.App, Version: w.cfg.Version,
 		Sender: surface{w}, Caller: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
 		DeadLetters: surface{w}, DeadLetterDesk: surface{w}, StateEditor: surface{w}, Pauses: surface{w}, Timers: surface{w},
+		Sample: w.sample(), LogLevel: w.logLevel,
 		Metrics: w.meters.Handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, MaxRequests: w.cfg.HTTP.MaxRequests, Log: w.cfg.Log,
 	})
 }

@@ -11,9 +11,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/otlptranslator"
+	bridge "go.opentelemetry.io/contrib/bridges/prometheus"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
 )
 
 const scopeName = "github.com/jetfn/jetfn"
@@ -29,12 +31,13 @@ type Metrics struct {
 	histograms *histograms
 }
 
-// NewMetrics returns metrics that Prometheus can read, and so can the readers
-// that others returns, if it isn't nil; they have to ask the producer, too.
-func NewMetrics(others func(sdkmetric.Producer) []sdkmetric.Reader) (*Metrics, error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+// newMetrics returns metrics that Prometheus can read, and that go to a
+// collector if the options name one.
+func newMetrics(ctx context.Context, o *Options, about *resource.Resource) (*Metrics, error) {
+	processes := prometheus.NewRegistry()
+	processes.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	h := &histograms{begun: time.Now()}
+	registry := prometheus.NewRegistry()
 	exporter, err := otelprometheus.New(
 		otelprometheus.WithRegisterer(registry),
 		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes),
@@ -45,15 +48,17 @@ func NewMetrics(others func(sdkmetric.Producer) []sdkmetric.Reader) (*Metrics, e
 	if err != nil {
 		return nil, fmt.Errorf("set metrics up: %w", err)
 	}
-	options := []sdkmetric.Option{sdkmetric.WithReader(exporter)}
-	if others != nil {
-		for _, r := range others(h) {
-			options = append(options, sdkmetric.WithReader(r))
-		}
+	options := []sdkmetric.Option{sdkmetric.WithReader(exporter), sdkmetric.WithResource(about)}
+	sender, err := o.metricReader(ctx, h, bridge.NewMetricProducer(bridge.WithGatherer(processes)))
+	if err != nil {
+		return nil, err
+	}
+	if sender != nil {
+		options = append(options, sdkmetric.WithReader(sender))
 	}
 	provider := sdkmetric.NewMeterProvider(options...)
 	m := &Metrics{
-		Handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+		Handler:  promhttp.HandlerFor(prometheus.Gatherers{registry, processes}, promhttp.HandlerOpts{}),
 		provider: provider, meter: provider.Meter(scopeName), histograms: h, table: map[string]Metric{},
 	}
 	for _, line := range Table() {
@@ -62,8 +67,8 @@ func NewMetrics(others func(sdkmetric.Producer) []sdkmetric.Reader) (*Metrics, e
 	return m, nil
 }
 
-// Close ends the collection, and tells the collector what it has not been told.
-func (m *Metrics) Close(ctx context.Context) error {
+// closeMetrics ends the collection, and tells the collector what it has not been told.
+func (m *Metrics) closeMetrics(ctx context.Context) error {
 	if err := m.provider.Shutdown(ctx); err != nil && !errors.Is(err, sdkmetric.ErrReaderShutdown) {
 		return fmt.Errorf("end of metrics: %w", err)
 	}
