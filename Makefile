@@ -93,14 +93,14 @@ bench: build ## Measure the standard set, into docs/performance.md. BENCHFLAGS='
 
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks; compare two runs with benchstat.
-	$(GO) test -run '^$$' -bench . -count $(or $(COUNT),6) ./actor ./gateway ./kvstate
+	$(GO) test -run '^$$' -bench . -count $(or $(COUNT),6) ./actor ./broker ./gateway ./kvstate
 
 .PHONY: bench-compare
 bench-compare: build ## Measure Restate beside jetfn; needs npm. ROUNDS, DURATION and LOADS change it.
 	scripts/bench-compare bin/jetfn
 
 .PHONY: soak
-soak: build ## Load an application for 15 minutes, also beyond what it can do.
+soak: build ## Load an application for 15 minutes, also beyond what it can do. STEADY, OVERLOAD, PROBE, SAMPLE, RATE, SYNC and FUNCTION change it.
 	scripts/soak bin/jetfn
 
 .PHONY: clean
