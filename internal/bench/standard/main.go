@@ -60,6 +60,7 @@ func main() {
 	flag.StringVar(&o.page, "page", "docs/performance.md", "the page to write into")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often to run the set")
 	flag.DurationVar(&o.duration, "duration", 10*time.Second, "how long to measure each")
+	flag.DurationVar(&o.warmup, "warmup", 2*time.Second, "how long to run each before")
 	flag.DurationVar(&o.limit, "limit-time", 3*time.Second, "how long to measure each limit")
 	flag.StringVar(&o.only, "only", "", "run the benchmarks whose name contains this")
 	flag.StringVar(&o.note, "note", "", "a sentence about the circumstances")
@@ -76,7 +77,7 @@ func main() {
 type options struct {
 	jetfn, page, only, note string
 	rounds                  int
-	duration, limit         time.Duration
+	duration, warmup, limit time.Duration
 }
 
 func run(ctx context.Context, o options, progress io.Writer) error {
@@ -107,7 +108,7 @@ func run(ctx context.Context, o options, progress io.Writer) error {
 }
 
 func measure(ctx context.Context, o options, l load, progress io.Writer) (r bench.Result, err error) {
-	args := append([]string{"bench", "-o", "json", "--duration", o.duration.String(), "--limit-time", o.limit.String()}, l.args...)
+	args := append([]string{"bench", "-o", "json", "--duration", o.duration.String(), "--warmup", o.warmup.String(), "--limit-time", o.limit.String()}, l.args...)
 	command := exec.CommandContext(ctx, o.jetfn, args...)
 	var out bytes.Buffer
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
