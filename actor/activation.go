@@ -24,11 +24,13 @@ type activation struct {
 
 	batch     []queuedInput // in flight, or to be tried again
 	attempts  int           // answered failures of batch
-	firstAt   int64         // first attempt of batch
+	firstAt   int64         // first attempt of a message of batch
+	roundAt   int64         // when the budget of batch began
 	startedAt int64         // the attempt in flight
 	excused   int64         // time within the budget that wasn't the function's fault
 	parkedAt  int64         // since when batch waits, barred; zero: it does not
 	calls     int           // attempts of any kind, for the function to see
+	doubt     int           // of them, those that an earlier owner may have made
 	policy    Policy        // of the call in flight: its function may be another one when it ends
 
 	span Span // of batch, if it is traced
@@ -51,6 +53,13 @@ const (
 type queuedInput struct {
 	id       InputID
 	envelope *Envelope
+	tried    *tries // in batches that were split; nil: never
+}
+
+// tries are the attempts that a message has behind it.
+type tries struct {
+	calls   int
+	firstAt int64
 }
 
 // enqueue adds an accepted input to its address.
@@ -71,7 +80,7 @@ func (p *Partition) enqueue(id InputID, e *Envelope) {
 		act.spilled = append(act.spilled, id)
 		p.spilled++
 	} else {
-		p.hold(act, queuedInput{id, e}, size)
+		p.hold(act, queuedInput{id: id, envelope: e}, size)
 	}
 	p.schedule(act)
 }
@@ -163,6 +172,9 @@ func (p *Partition) granted(a Address, endpoint string) {
 	if act.firstAt == 0 {
 		act.firstAt = p.now
 	}
+	if act.roundAt == 0 {
+		act.roundAt, act.excused = p.now, 0
+	}
 	b := &Batch{Target: a, Attempt: act.calls, Envelopes: make([]Envelope, len(act.batch)), Span: act.span}
 	b.State, b.Entries = act.shown(p.now)
 	for i, q := range act.batch {
@@ -210,9 +222,14 @@ func (p *Partition) fillBatch(act *activation, spec *FunctionSpec) {
 	act.bytes -= bytes
 	p.resident -= n
 	p.residentBytes -= bytes
-	act.attempts, act.firstAt, act.excused, act.calls, act.span = 0, 0, 0, 0, Span{}
+	act.attempts, act.firstAt, act.roundAt, act.excused, act.calls, act.doubt, act.span = 0, 0, 0, 0, 0, 0, Span{}
+	for _, q := range act.batch {
+		if q.tried != nil && q.tried.calls > act.calls {
+			act.calls, act.firstAt = q.tried.calls, q.tried.firstAt
+		}
+	}
 	if p.mayBeKnown(act.batch) {
-		act.calls = 1
+		act.calls, act.doubt = act.calls+1, 1
 	}
 }
 
@@ -282,7 +299,7 @@ func (p *Partition) failed(act *activation, err error) {
 	if failure.RetryAfter > 0 {
 		wait = failure.RetryAfter
 	}
-	spent := time.Duration(p.now-act.firstAt-act.excused) * time.Millisecond
+	spent := time.Duration(p.now-act.roundAt-act.excused) * time.Millisecond
 	exhausted := failure.Kind == Final || act.attempts >= policy.Attempts || spent+wait >= policy.Budget
 	probing := act.suspect > 0 && len(act.batch) > 1
 	switch {
@@ -290,6 +307,8 @@ func (p *Partition) failed(act *activation, err error) {
 		p.retry(act, wait)
 	case len(act.batch) > 1:
 		p.split(act)
+	case policy.Then != ThenDeadLetter:
+		p.halt(act, policy.Then, failure)
 	default:
 		p.abandon(act, failure)
 	}
@@ -331,7 +350,10 @@ func (p *Partition) split(act *activation) {
 		act.suspect = n
 	}
 	act.cap = (n + 1) / 2
-	for _, q := range act.batch {
+	tried := &tries{calls: act.calls - act.doubt, firstAt: act.firstAt}
+	for i := range act.batch {
+		q := &act.batch[i]
+		q.tried = tried
 		size := q.envelope.Size()
 		act.bytes += size
 		p.residentBytes += size
@@ -351,7 +373,7 @@ func (p *Partition) abandon(act *activation, failure *InvokeError) {
 	act.batch = nil
 	c := p.giveUp(q.id, q.envelope, &DeadLetter{
 		Reason: failure.Reason, Error: failure.Error(), HTTPStatus: failure.HTTPStatus, Endpoint: failure.Endpoint,
-		Attempts: act.calls, FirstAt: act.firstAt, LastAt: act.startedAt,
+		Attempts: act.calls - act.doubt, FirstAt: act.firstAt, LastAt: act.startedAt,
 	})
 	c.span, c.calls = act.span, act.calls
 }
@@ -360,7 +382,7 @@ func (p *Partition) abandon(act *activation, failure *InvokeError) {
 func (p *Partition) giveUp(id InputID, e *Envelope, d *DeadLetter) *completion {
 	c := &completion{target: e.Target, consumed: []InputID{id}, size: e.Size()}
 	if p.cfg.Observer != nil {
-		c.batch = []queuedInput{{id, e}}
+		c.batch = []queuedInput{{id: id, envelope: e}}
 	}
 	p.refuse(c, e, d)
 	p.complete(c)

@@ -37,13 +37,13 @@ func (p *Processor) Backlog(ctx context.Context) (map[TypeName]int, error) {
 	return ask(ctx, p, func(part *Partition, reply func(map[TypeName]int, error)) { reply(part.Backlog(), nil) })
 }
 
-// Pause replaces the set of function types that get no calls. Once the channel
-// it returns is closed, no such call begins. It may be called before Run,
-// which then begins with that set.
-func (p *Processor) Pause(types []TypeName) (done <-chan struct{}) {
+// Pause takes news of what gets no calls. Once the channel it returns is
+// closed, no such call begins. It may be called before Run, which then begins
+// with what it was told.
+func (p *Processor) Pause(news ...PauseNews) (done <-chan struct{}) {
 	applied := make(chan struct{})
 	posted := p.Post(func(part *Partition) {
-		part.Pause(types)
+		part.Pause(news...)
 		close(applied)
 	})
 	if !posted {

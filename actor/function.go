@@ -141,7 +141,22 @@ type Policy struct {
 	Budget     time.Duration // from the first attempt's start; default 1 minute
 	BackoffMin time.Duration // default 10 ms
 	BackoffMax time.Duration // default 10 s
+	Then       Then          // what follows when they are used up
 }
+
+// Then is what becomes of a message that has failed for good.
+type Then uint8
+
+const (
+	// ThenDeadLetter makes it a dead letter.
+	ThenDeadLetter Then = iota
+	// ThenPauseAddress keeps it, and calls its address no more until that is
+	// resumed.
+	ThenPauseAddress
+	// ThenPauseFunction keeps it, and calls its function no more until that is
+	// resumed.
+	ThenPauseFunction
+)
 
 // WithDefaults fills the zero fields in.
 func (p Policy) WithDefaults() Policy {

@@ -187,7 +187,8 @@ func pausedKeepsOrder(t *testing.T, paused actor.TypeName) {
 	})
 	functions := catalog{"count": {Function: echo, MaxBatch: 10}}
 	a := start(t, actortest.NewMemory(), functions)
-	<-a.proc.Pause([]actor.TypeName{paused})
+	key := actor.PauseType(paused)
+	<-a.proc.Pause(a.memory.SetPaused(key, true))
 	var want []string
 	for i := range 500 { // more than a queue holds
 		want = append(want, strconv.Itoa(i))
@@ -206,12 +207,12 @@ func pausedKeepsOrder(t *testing.T, paused actor.TypeName) {
 	a.end()
 
 	b := actor.NewProcessor(actor.Config{Partitions: 1}, a.memory.Ports(0), functions, actor.NewCalls(0), zerolog.Nop())
-	b.Pause([]actor.TypeName{paused}) // as a worker that starts does
+	b.Pause(a.memory.Paused()[0].PauseNews) // as a worker that starts does
 	after := run(t, a.memory, b)
 	after.send(to("count", "a"), want[300:]...)
 	time.Sleep(time.Minute)
 	after.want("egress after a takeover", after.emitted(), []string(nil))
-	<-b.Pause(nil)
+	<-b.Pause(a.memory.SetPaused(key, false))
 	time.Sleep(time.Minute)
 	if diff := cmp.Diff(want, after.emitted()); diff != "" {
 		t.Errorf("egress after it was resumed (-want +got):\n%s", diff)
@@ -234,9 +235,10 @@ func TestTimeInAPauseIsNotCountedAgainstAMessage(t *testing.T) {
 		}})
 		a.send(to("count", "a"), "x")
 		time.Sleep(1500 * time.Millisecond) // tried at least once
-		<-a.proc.Pause([]actor.TypeName{to("count", "a").Type})
+		key := actor.PauseType(to("count", "a").Type)
+		<-a.proc.Pause(a.memory.SetPaused(key, true))
 		time.Sleep(time.Hour)
-		<-a.proc.Pause(nil)
+		<-a.proc.Pause(a.memory.SetPaused(key, false))
 		time.Sleep(1500 * time.Millisecond) // tried again
 		repaired.Store(true)
 		time.Sleep(time.Minute)

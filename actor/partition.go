@@ -42,7 +42,8 @@ type Partition struct {
 	routes routes
 
 	activations   map[Address]*activation
-	paused        map[TypeName]bool  // get no calls
+	pauses        map[PauseKey]*pauseState
+	bars          int                // of them that bar calls now
 	missing       map[TypeName]int64 // removed functions that something waits for, and until when
 	edits         map[Address][]*waitingEdit
 	stalled       []*activation
@@ -82,6 +83,7 @@ func NewPartition(cfg *Config, catalog Catalog) *Partition {
 	p := &Partition{
 		cfg: *cfg, catalog: catalog, rand: rand.New(rand.NewPCG(cfg.Incarnation, uint64(cfg.Partition))),
 		activations: map[Address]*activation{}, fetching: map[fetchKey][]*fetch{}, edits: map[Address][]*waitingEdit{}, missing: map[TypeName]int64{},
+		pauses: map[PauseKey]*pauseState{},
 	}
 	p.writer = &journalWriter{p: p, max: cfg.MaxRecord}
 	p.applier = &applier{p: p}

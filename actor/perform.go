@@ -116,6 +116,10 @@ func (d *performer) perform(r Request) {
 		d.ports.Timers.Delete(r.id, func(res WriteResult) {
 			d.host.Post(func(part *Partition) { part.timers.deleted(r.id, res) })
 		})
+	case writePause:
+		d.ports.Pauses.Pause(r.key, r.cause, r.revision, func(res WriteResult) {
+			d.host.Post(func(part *Partition) { part.pauseWritten(r.key, res) })
+		})
 	case readyCall:
 		d.host.Acquire(r.endpoint, r.limit, func() {
 			if !d.host.Post(func(part *Partition) { part.granted(r.target, r.endpoint) }) {

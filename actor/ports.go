@@ -191,6 +191,13 @@ type TimerStore interface {
 	LoadAll(ctx context.Context) ([]Timer, error)
 }
 
+// PauseStore keeps what failures have paused, beside what operators have.
+type PauseStore interface {
+	// Pause stores that k gets no calls, and why, if k's last revision is the
+	// one given.
+	Pause(k PauseKey, cause PauseCause, revision uint64, done func(WriteResult))
+}
+
 // Inbox reads single deliveries again.
 type Inbox interface {
 	// Fetch returns the delivery stored in source at seq, or ErrNotFound.
@@ -208,5 +215,6 @@ type Ports struct {
 	State       StateStore
 	Timers      TimerStore
 	Inbox       Inbox
+	Pauses      PauseStore
 	Replies     Replies // nil: nobody calls
 }

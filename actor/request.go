@@ -74,6 +74,12 @@ type (
 	deleteTimer struct{ id TimerID }
 	// loadTimers is answered by timersLoaded.
 	loadTimers struct{}
+	// writePause is answered by pauseWritten.
+	writePause struct {
+		key      PauseKey
+		cause    PauseCause
+		revision uint64
+	}
 	// readyCall asks for a place among the calls in flight; grant answers.
 	readyCall struct {
 		target   Address
@@ -132,6 +138,7 @@ func (writeState) isRequest()   {}
 func (putTimer) isRequest()     {}
 func (deleteTimer) isRequest()  {}
 func (loadTimers) isRequest()   {}
+func (writePause) isRequest()   {}
 func (readyCall) isRequest()    {}
 func (invokeCall) isRequest()   {}
 func (giveBack) isRequest()     {}

@@ -74,7 +74,7 @@ func (p *Partition) unspill(act *activation) {
 	act.arrived = nil
 	for _, id := range act.spilled[:n] {
 		if e := byID[id]; e != nil {
-			p.hold(act, queuedInput{id, e}, e.Size())
+			p.hold(act, queuedInput{id: id, envelope: e}, e.Size())
 			continue
 		}
 		gone := &Envelope{Target: act.addr}

@@ -177,6 +177,7 @@ func (a *App) Ports(p int) actor.Ports {
 		},
 		Timers: &timers{app: a, partition: p, subject: bucketSubject(a.names.timersBucket())},
 		Inbox:  &inbox{app: a, partition: p},
+		Pauses: pauseStore{a},
 	}
 }
 

@@ -6,83 +6,196 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/jspub"
 )
 
-// Paused is the set of function types that get no calls.
-type Paused struct {
-	Types []actor.TypeName // sorted
-	// Revision grows with each change. Of two sets the one with the higher
-	// revision is the newer one.
-	Revision uint64
+const (
+	// pauseReads is how many records are read at once.
+	pauseReads = 64
+	// maxPauseError caps the error in a record, in bytes.
+	maxPauseError = 2048
+)
+
+// Pause is what is recorded of something that may get no calls.
+type Pause struct {
+	actor.PauseNews
+	At    int64             // Unix milliseconds; zero: not known, or it isn't paused
+	Cause *actor.PauseCause // nil: an operator has paused it
 }
 
-// pauseRecord is the value of a paused type's key, for people.
+// pauseRecord is the value of a pause's key.
 type pauseRecord struct {
-	PausedAt string `json:"pausedAt"`
+	PausedAt   string `json:"pausedAt"`
+	By         string `json:"by,omitempty"` // "operator" or "failure"
+	Address    string `json:"address,omitempty"`
+	Reason     string `json:"reason,omitempty"`
+	Error      string `json:"error,omitempty"`
+	HTTPStatus int    `json:"httpStatus,omitempty"`
+	Endpoint   string `json:"endpoint,omitempty"`
+	Attempts   int    `json:"attempts,omitempty"`
+	FirstAt    string `json:"firstAt,omitempty"`
+	LastAt     string `json:"lastAt,omitempty"`
 }
 
-// SetPaused notes durably whether t gets no calls.
-func (a *App) SetPaused(ctx context.Context, t actor.TypeName, paused bool) error {
-	key := pauseKey(t)
+const (
+	byOperator = "operator"
+	byFailure  = "failure"
+)
+
+// pauseMessage is the record of a pause, or the mark of a resumption.
+func (a *App) pauseMessage(k actor.PauseKey, cause *actor.PauseCause, paused bool) (*nats.Msg, error) {
+	m := &nats.Msg{Subject: bucketSubject(a.names.metaBucket()) + pauseKey(k), Header: nats.Header{}}
+	if !paused {
+		m.Header = nats.Header{headerOperation: {operationPurge}, headerRollup: {jetstream.MsgRollupSubject}, headerTTL: {markerTTL}}
+		return m, nil
+	}
+	r := pauseRecord{PausedAt: timeText(time.Now().UnixMilli(), 0), By: byOperator}
+	if cause != nil {
+		r.By, r.Address, r.Reason, r.Error = byFailure, cause.Address.String(), cause.Reason, short(cause.Error, maxPauseError)
+		r.HTTPStatus, r.Endpoint, r.Attempts = cause.HTTPStatus, cause.Endpoint, cause.Attempts
+		r.FirstAt, r.LastAt = timeText(cause.FirstAt, 0), timeText(cause.LastAt, 0)
+	}
 	var err error
-	if paused {
-		var value []byte
-		if value, err = json.Marshal(pauseRecord{PausedAt: timeText(time.Now().UnixMilli(), 0)}); err == nil {
-			_, err = a.streams.metaKV.Put(ctx, key, value)
-		}
-	} else {
-		err = a.streams.metaKV.Delete(ctx, key)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s to %s: %w: %w", key, a.names.metaBucket(), ErrUnknown, err)
-	}
-	return nil
+	m.Data, err = json.Marshal(&r)
+	return m, err
 }
 
-// Paused reads what is paused, from the leader.
-func (a *App) Paused(ctx context.Context) (Paused, error) {
-	prefix := bucketSubject(a.names.metaBucket())
-	info, err := a.streams.meta.Info(ctx, jetstream.WithSubjectFilter(prefix+pausePrefix+">"))
+// short cuts text to at most limit bytes, between two characters.
+func short(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
+}
+
+// SetPaused notes durably, as an operator wants it, whether k gets no calls,
+// and returns what is recorded then.
+func (a *App) SetPaused(ctx context.Context, k actor.PauseKey, paused bool) (Pause, error) {
+	m, err := a.pauseMessage(k, nil, paused)
 	if err != nil {
-		return Paused{}, fmt.Errorf("read what is paused: %w", err)
+		return Pause{}, fmt.Errorf("record the pause of %s: %w", k, err)
 	}
-	out := Paused{}
-	for subject := range info.State.Subjects {
-		m, err := a.streams.meta.GetLastMsgForSubject(ctx, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue
-		}
-		if err != nil {
-			return Paused{}, fmt.Errorf("read what is paused: %w", err)
-		}
-		out.Revision = max(out.Revision, m.Sequence)
-		if t, ok := parsePauseKey(strings.TrimPrefix(subject, prefix)); ok && m.Header.Get(headerOperation) == "" {
-			out.Types = append(out.Types, t)
-		}
+	ack, err := a.pub.Do(ctx, m)
+	if err == nil && ack.Outcome != actor.Stored {
+		err = ack.Err
 	}
-	out.sort()
+	if err != nil {
+		return Pause{}, fmt.Errorf("record the pause of %s: %w: %w", k, ErrUnknown, err)
+	}
+	out := Pause{PauseNews: actor.PauseNews{Key: k, Revision: ack.Seq, Paused: paused}}
+	if paused {
+		out.At = time.Now().UnixMilli()
+	}
 	return out, nil
 }
 
-func (p *Paused) sort() {
-	slices.SortFunc(p.Types, func(a, b actor.TypeName) int { return strings.Compare(a.String(), b.String()) })
+// pauseStore is how partitions record what failures have paused.
+type pauseStore struct{ app *App }
+
+// Pause implements actor.PauseStore.
+func (s pauseStore) Pause(k actor.PauseKey, cause actor.PauseCause, revision uint64, done func(actor.WriteResult)) {
+	m, err := s.app.pauseMessage(k, &cause, true)
+	if err != nil {
+		done(actor.WriteResult{Outcome: actor.Refused, Err: err})
+		return
+	}
+	m.Header[headerExpected] = []string{strconv.FormatUint(revision, 10)}
+	s.app.pub.Publish(m, func(ack jspub.Ack) { done(ack.WriteResult) })
 }
 
-// WatchPaused calls each with what is paused, now and after each change, until
-// ctx ends (nil) or it can't go on.
-func (a *App) WatchPaused(ctx context.Context, each func(Paused)) error {
+// Paused reads all that is recorded, from the leader, resumptions of the last
+// day too, in the order of the keys.
+func (a *App) Paused(ctx context.Context) ([]Pause, error) {
+	prefix := bucketSubject(a.names.metaBucket())
+	info, err := a.streams.meta.Info(ctx, jetstream.WithSubjectFilter(prefix+pausePrefix+">"))
+	if err != nil {
+		return nil, fmt.Errorf("read what is paused: %w", err)
+	}
+	group, limited := errgroup.WithContext(ctx)
+	group.SetLimit(pauseReads)
+	var mu sync.Mutex
+	var out []Pause
+	for subject := range info.State.Subjects {
+		group.Go(func() error {
+			m, err := a.streams.meta.GetLastMsgForSubject(limited, subject)
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if p, ok := readPause(strings.TrimPrefix(subject, prefix), m.Sequence, m.Header.Get(headerOperation) == "", m.Data); ok {
+				mu.Lock()
+				out = append(out, p)
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("read what is paused: %w", err)
+	}
+	slices.SortFunc(out, func(a, b Pause) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	return out, nil
+}
+
+// readPause reads a record, or the mark of a resumption; false if the key is
+// none of ours.
+func readPause(key string, revision uint64, paused bool, data []byte) (Pause, bool) {
+	k, ok := parsePauseKey(key)
+	if !ok {
+		return Pause{}, false
+	}
+	p := Pause{PauseNews: actor.PauseNews{Key: k, Revision: revision, Paused: paused}}
+	var r pauseRecord
+	if !paused || json.Unmarshal(data, &r) != nil { // somebody has paused it by hand
+		return p, true
+	}
+	p.At = millis(r.PausedAt)
+	if r.By == byFailure {
+		p.Cause = &actor.PauseCause{
+			Reason: r.Reason, Error: r.Error, HTTPStatus: r.HTTPStatus, Endpoint: r.Endpoint, Attempts: r.Attempts,
+			FirstAt: millis(r.FirstAt), LastAt: millis(r.LastAt),
+		}
+		if a, err := actor.ParseAddress(r.Address); err == nil {
+			p.Cause.Address = a
+		}
+	}
+	return p, true
+}
+
+// millis is a time as timeText writes it, in Unix milliseconds; zero if it is
+// none.
+func millis(text string) int64 {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// WatchPaused calls each with what is recorded, now and after each change,
+// until ctx ends (nil) or it can't go on.
+func (a *App) WatchPaused(ctx context.Context, each func(Pause)) error {
 	watcher, err := a.streams.metaKV.Watch(ctx, pausePrefix+">")
 	if err != nil {
 		return fmt.Errorf("watch what is paused: %w", err)
 	}
 	defer func() { _ = watcher.Stop() }() // fails if it has ended
-	now, all := Paused{}, false
 	for {
 		select {
 		case <-ctx.Done():
@@ -93,26 +206,12 @@ func (a *App) WatchPaused(ctx context.Context, each func(Paused)) error {
 				return nil
 			case !ok:
 				return errors.New("watch what is paused: the watcher ended by itself")
-			case entry == nil:
-				all = true
+			case entry == nil: // all that was there
 			default:
-				now = now.with(entry)
-			}
-			if all {
-				each(now)
+				if p, ok := readPause(entry.Key(), entry.Revision(), entry.Operation() == jetstream.KeyValuePut, entry.Value()); ok {
+					each(p)
+				}
 			}
 		}
 	}
-}
-
-// with is p after a change.
-func (p Paused) with(entry jetstream.KeyValueEntry) Paused {
-	t, ok := parsePauseKey(entry.Key())
-	out := Paused{Revision: max(p.Revision, entry.Revision())}
-	out.Types = slices.DeleteFunc(slices.Clone(p.Types), func(old actor.TypeName) bool { return old == t })
-	if ok && entry.Operation() == jetstream.KeyValuePut {
-		out.Types = append(out.Types, t)
-	}
-	out.sort()
-	return out
 }

@@ -317,7 +317,7 @@ const (
 	creationKey = "app"
 	popPrefix   = "pop." // positions of PopEgress, by a hash of the subject
 	leaseKey    = "lease"
-	pausePrefix = "pause." // function types without calls
+	pausePrefix = "pause." // function types and addresses without calls
 )
 
 // foreignKey is where the record of an ingress on an existing stream is.
@@ -325,19 +325,28 @@ func foreignKey(ingress actor.TypeName) string {
 	return "ingress." + actor.Escape(ingress.Namespace) + "." + actor.Escape(ingress.Name)
 }
 
-// pauseKey is "pause.<ns>.<type>", escaped.
-func pauseKey(t actor.TypeName) string {
-	return pausePrefix + actor.Escape(t.Namespace) + "." + actor.Escape(t.Name)
+// pauseKey is "pause.<ns>.<type>", or "pause.<ns>.<type>.<id>" for an address,
+// escaped.
+func pauseKey(k actor.PauseKey) string {
+	if k.Whole {
+		return pausePrefix + actor.Escape(k.Address.Type.Namespace) + "." + actor.Escape(k.Address.Type.Name)
+	}
+	return pausePrefix + k.Address.Key()
 }
 
-func parsePauseKey(key string) (actor.TypeName, bool) {
-	ns, name, ok := strings.Cut(strings.TrimPrefix(key, pausePrefix), ".")
+func parsePauseKey(key string) (actor.PauseKey, bool) {
+	key, ok := strings.CutPrefix(key, pausePrefix)
 	if !ok {
-		return actor.TypeName{}, false
+		return actor.PauseKey{}, false
 	}
+	if strings.Count(key, ".") != 1 {
+		a, err := actor.ParseKey(key)
+		return actor.PauseAddress(a), err == nil
+	}
+	ns, name, _ := strings.Cut(key, ".")
 	t := actor.TypeName{}
 	var err1, err2 error
 	t.Namespace, err1 = actor.Unescape(ns)
 	t.Name, err2 = actor.Unescape(name)
-	return t, err1 == nil && err2 == nil
+	return actor.PauseType(t), err1 == nil && err2 == nil
 }

@@ -91,9 +91,9 @@ func (letters) DropDeadLetters(context.Context, actor.TypeName) (int, error) { r
 // desk pauses nothing, and edits states that aren't there.
 type desk struct{}
 
-func (desk) Paused(actor.TypeName) bool                              { return false }
-func (desk) PausedTypes() []actor.TypeName                           { return nil }
-func (desk) SetPaused(context.Context, actor.TypeName, bool) error   { return nil }
+func (desk) Paused(actor.PauseKey) bool                              { return false }
+func (desk) AllPaused() []gateway.Pause                              { return nil }
+func (desk) SetPaused(context.Context, actor.PauseKey, bool) error   { return nil }
 func (desk) DeclaredType(actor.TypeName, string) string              { return "" }
 func (desk) Backlog(context.Context) (map[actor.TypeName]int, error) { return nil, nil }
 

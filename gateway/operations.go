@@ -138,6 +138,18 @@ func functionOperations() map[string]operation {
 		"POST /v1/functions/{namespace}/{type}/resume": {
 			summary: "Let the calls of a function go on.", answers: answers, problems: problems,
 		},
+		"POST /v1/functions/{namespace}/{type}/{id}/pause": {
+			summary: "Begin no more calls of an address.", answers: answers, problems: append(problems, badAddress),
+		},
+		"POST /v1/functions/{namespace}/{type}/{id}/resume": {
+			summary: "Let the calls of an address go on.", answers: answers, problems: append(problems, badAddress),
+		},
+		"GET /v1/functions/{namespace}/{type}/paused": {
+			summary:  "The addresses of a function that are paused, and why.",
+			query:    pageParameters(),
+			answers:  []outcome{{status: http.StatusOK, about: "a page of them", media: []string{jsonType}, schema: schemaFor[pausedPage]()}},
+			problems: []slug{badRequest, unknownFunction},
+		},
 	}
 }
 

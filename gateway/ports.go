@@ -21,7 +21,8 @@ var (
 	// ErrTooLarge means that nothing was stored, since the message is larger
 	// than what can be.
 	ErrTooLarge = errors.New("too large")
-	// ErrPaused means that nothing was done, since the function is paused.
+	// ErrPaused means that nothing was done, since the function or the address
+	// is paused.
 	ErrPaused = errors.New("paused")
 	// ErrTimeout means that no answer came in time to a message that may be
 	// stored.
@@ -128,13 +129,15 @@ type Functions interface {
 
 // FunctionInfo is one binding as GET /v1/functions shows it.
 type FunctionInfo struct {
-	Type          string `json:"type"`               // "namespace/name" or "namespace/*"
-	Kind          string `json:"kind,omitempty"`     // "http", "embedded", "nats"
-	Endpoint      string `json:"endpoint,omitempty"` // without credentials
-	MaxBatch      int    `json:"maxNumBatchRequests,omitempty"`
-	MaxConcurrent int    `json:"maxConcurrentRequests,omitempty"`
-	Paused        bool   `json:"paused"`            // gets no calls
-	Backlog       *int   `json:"backlog,omitempty"` // messages that wait; nil: not known
+	Type            string     `json:"type"`               // "namespace/name" or "namespace/*"
+	Kind            string     `json:"kind,omitempty"`     // "http", "embedded", "nats"
+	Endpoint        string     `json:"endpoint,omitempty"` // without credentials
+	MaxBatch        int        `json:"maxNumBatchRequests,omitempty"`
+	MaxConcurrent   int        `json:"maxConcurrentRequests,omitempty"`
+	Paused          bool       `json:"paused"`                    // gets no calls
+	Backlog         *int       `json:"backlog,omitempty"`         // messages that wait; nil: not known
+	Pause           *PauseInfo `json:"pause,omitempty"`           // why; nil unless Paused
+	PausedAddresses int        `json:"pausedAddresses,omitempty"` // how many of its addresses are paused by themselves
 }
 
 // Readiness knows what the application still waits for.

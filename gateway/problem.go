@@ -107,7 +107,7 @@ func (s slug) statusAndTitle() (int, string) {
 	case functionFailed:
 		return http.StatusBadGateway, "The function failed"
 	case paused:
-		return http.StatusServiceUnavailable, "The function is paused"
+		return http.StatusServiceUnavailable, "The function, or the address, is paused"
 	case notReady:
 		return http.StatusServiceUnavailable, "The application is not ready"
 	case timeout:

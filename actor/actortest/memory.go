@@ -19,6 +19,7 @@ type Memory struct {
 	letters  *memoryLog
 	states   *memoryLog
 	timers   *memoryLog
+	pauses   *memoryLog // items are memoryPauses
 	replies  []actor.Envelope
 	changed  chan struct{} // closed, and made again, when a source grows
 	now      func() int64
@@ -29,7 +30,7 @@ func NewMemory() *Memory {
 	return &Memory{
 		sources:  map[actor.Source]*memoryLog{},
 		journals: newMemoryLog(), egress: newMemoryLog(), letters: newMemoryLog(),
-		states: newMemoryLog(), timers: newMemoryLog(),
+		states: newMemoryLog(), timers: newMemoryLog(), pauses: newMemoryLog(),
 		changed: make(chan struct{}),
 		now:     func() int64 { return time.Now().UnixMilli() },
 	}
@@ -49,6 +50,7 @@ func (m *Memory) Ports(p int) actor.Ports {
 		State:       &memoryState{m, p},
 		Timers:      &memoryTimers{m, p},
 		Inbox:       &memoryInbox{m, p},
+		Pauses:      &memoryPauseStore{m},
 		Replies:     &memoryReplies{m},
 	}
 }

@@ -75,3 +75,23 @@ func TestMemoryFeedsWhatIsStoredBeforeAndAfterItsStart(t *testing.T) {
 		t.Errorf("Feed = %v after %v", err, got)
 	}
 }
+
+// pauses is Memory's as the suite wants it.
+type pauses struct {
+	actor.PauseStore
+	m *actortest.Memory
+}
+
+func (p pauses) SetPaused(_ *testing.T, k actor.PauseKey, paused bool) actor.PauseNews {
+	return p.m.SetPaused(k, paused)
+}
+
+func (p pauses) Paused(*testing.T) []actortest.Paused { return p.m.Paused() }
+
+func TestMemoryPausesPassTheSuite(t *testing.T) {
+	t.Parallel()
+	actortest.TestPauseStore(t, func(*testing.T) actortest.PauseStore {
+		m := actortest.NewMemory()
+		return pauses{m.Ports(0).Pauses, m}
+	})
+}

@@ -91,8 +91,10 @@ func (w *worker) serveCalls(ctx context.Context, b *backbone, nc *nats.Conn) (*b
 
 // Call implements gateway.Caller.
 func (s surface) Call(ctx context.Context, r *gateway.CallRequest) (gateway.CallReply, error) {
-	if !r.Async && s.Paused(r.Target.Type) { // nobody should wait for it
-		return gateway.CallReply{}, fmt.Errorf("%w: %s gets no calls until it is resumed", gateway.ErrPaused, r.Target.Type)
+	if !r.Async { // nobody should wait for what is paused
+		if err := s.whyPaused(r.Target); err != nil {
+			return gateway.CallReply{}, err
+		}
 	}
 	trace, end := s.worker.meters.Tracer.Call(r.Target, r.Trace, r.Fresh)
 	got, err := s.client().Call(ctx, &caller.Request{Target: r.Target, Value: r.Value, Trace: trace, Key: r.Key, Later: r.Async})

@@ -68,20 +68,6 @@ func TestTheSmallestLimitOfAURLHolds(t *testing.T) {
 	}
 }
 
-func TestWhatAModuleSaysAndNothingDoesIsRefusedAtItsPlace(t *testing.T) {
-	t.Parallel()
-	for key, want := range map[string]string{
-		"failure: {then: pauseAddress}":  "pausing after a failure is not supported yet",
-		"failure: {then: pauseFunction}": "pausing after a failure is not supported yet",
-	} {
-		m := parse(t, strings.Replace(endpoint("a/b", "http://localhost/"), "spec: {", "spec: {"+key+", ", 1))
-		err := runtime.Run(t.Context(), runtime.Config{Module: m, DataDir: t.TempDir()})
-		if !errors.Is(err, runtime.ErrUsage) || !strings.Contains(err.Error(), want) {
-			t.Errorf("Run with %s = %v, want ErrUsage with %q", key, err, want)
-		}
-	}
-}
-
 func TestWaysInAndOutThatNothingServesAreRefusedAllAtOnce(t *testing.T) {
 	t.Parallel()
 	m := parse(t, `

@@ -37,9 +37,6 @@ func ofModule(m *module.Module, log zerolog.Logger) ([]*served, error) {
 }
 
 func serveEndpoint(spec *module.Endpoint, log zerolog.Logger) (*served, error) {
-	if err := unsupported(spec); err != nil {
-		return nil, err
-	}
 	endpoint, err := newEndpoint(spec, log)
 	if err != nil {
 		return nil, fmt.Errorf("%s: endpoint of %s: %w", spec.Pos, spec.Functions, err)
@@ -52,12 +49,16 @@ func serveEndpoint(spec *module.Endpoint, log zerolog.Logger) (*served, error) {
 	}, nil
 }
 
-// unsupported refuses what a module may say and nothing here does yet.
-func unsupported(e *module.Endpoint) error {
-	if e.Failure.Then != module.ThenDeadLetter {
-		return fmt.Errorf("%s: endpoint of %s: pausing after a failure is not supported yet, use then: deadLetter", e.Pos, e.Functions)
+// then is what the module says follows after a failure.
+func then(t module.Then) actor.Then {
+	switch t {
+	case module.ThenPauseAddress:
+		return actor.ThenPauseAddress
+	case module.ThenPauseFunction:
+		return actor.ThenPauseFunction
+	case module.ThenDeadLetter:
 	}
-	return nil
+	return actor.ThenDeadLetter
 }
 
 func endpointSpec(t actor.TypeName, spec *module.Endpoint, endpoint *gateway.Endpoint) actor.FunctionSpec {
@@ -72,6 +73,7 @@ func endpointSpec(t actor.TypeName, spec *module.Endpoint, endpoint *gateway.End
 		MaxBatch: maxBatch,
 		Policy: actor.Policy{
 			Attempts: failure.Attempts, Budget: failure.Budget, BackoffMin: failure.BackoffMin, BackoffMax: failure.BackoffMax,
+			Then: then(failure.Then),
 		},
 	}
 }

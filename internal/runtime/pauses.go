@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,20 +17,35 @@ import (
 // watchPause is the pause before the bucket is watched again.
 const watchPause = time.Second
 
-// pauses knows which function types get no calls, and tells the processors.
-// It is safe for many goroutines.
+// pauses knows what gets no calls, and tells the processors. It is safe for
+// many goroutines.
 type pauses struct {
 	mu    sync.Mutex
-	now   broker.Paused
-	seats []*seat // of the generation that is at work or begins
+	all   map[actor.PauseKey]broker.Pause // resumptions, too
+	seats []*seat                         // of the generation that is at work or begins
 }
 
 // attach tells the processors of a generation that begins.
-func (p *pauses) attach(seats []*seat, now broker.Paused) {
+func (p *pauses) attach(seats []*seat, now []broker.Pause) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, one := range now {
+		p.take(one)
+	}
 	p.seats = seats
-	p.mu.Unlock()
-	p.set(now)
+	for _, one := range p.all {
+		p.tell(one.PauseNews)
+	}
+}
+
+// take notes what is recorded, unless something newer is known.
+func (p *pauses) take(next broker.Pause) {
+	if p.all == nil {
+		p.all = map[actor.PauseKey]broker.Pause{}
+	}
+	if next.Revision > p.all[next.Key].Revision {
+		p.all[next.Key] = next
+	}
 }
 
 // telling is a processor that is being told.
@@ -38,30 +54,53 @@ type telling struct {
 	seat *seat
 }
 
-// set takes a set, unless it knows a newer one, and tells the processors.
-func (p *pauses) set(next broker.Paused) (told []telling) {
+// set takes what is recorded and tells the processors.
+func (p *pauses) set(next broker.Pause) []telling {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if next.Revision >= p.now.Revision {
-		p.now = next
-	}
-	for _, s := range p.seats {
-		told = append(told, telling{s.processor.Pause(p.now.Types), s})
+	p.take(next)
+	return p.tell(p.all[next.Key].PauseNews)
+}
+
+// tell gives news to the processors that it is for: an address has one.
+func (p *pauses) tell(n actor.PauseNews) (told []telling) {
+	for i, s := range p.seats {
+		if n.Key.Whole || n.Key.Address.Partition(len(p.seats)) == i {
+			told = append(told, telling{s.processor.Pause(n), s})
+		}
 	}
 	return told
 }
 
-// types are those that get no calls.
-func (p *pauses) types() []actor.TypeName {
+// of is what keeps calls from a key; false if nothing does.
+func (p *pauses) of(keys ...actor.PauseKey) (broker.Pause, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.now.Types
+	for _, k := range keys {
+		if one := p.all[k]; one.Paused {
+			return one, true
+		}
+	}
+	return broker.Pause{}, false
+}
+
+// list is what is paused, sorted.
+func (p *pauses) list() (out []broker.Pause) {
+	p.mu.Lock()
+	for _, one := range p.all {
+		if one.Paused {
+			out = append(out, one)
+		}
+	}
+	p.mu.Unlock()
+	slices.SortFunc(out, func(a, b broker.Pause) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	return out
 }
 
 // watch follows the bucket until ctx ends.
 func (p *pauses) watch(ctx context.Context, w *worker, app *broker.App) {
 	for {
-		err := app.WatchPaused(ctx, func(next broker.Paused) { p.set(next) })
+		err := app.WatchPaused(ctx, func(next broker.Pause) { p.set(next) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -72,31 +111,43 @@ func (p *pauses) watch(ctx context.Context, w *worker, app *broker.App) {
 	}
 }
 
-// Paused implements gateway.Pauses.
-func (s surface) Paused(t actor.TypeName) bool {
-	return slices.ContainsFunc(s.worker.pauses.types(), func(p actor.TypeName) bool {
-		return p == t || p.Namespace == t.Namespace && p.Name == actor.AnyName
-	})
+// typeKeys are the keys that bar a type.
+func typeKeys(t actor.TypeName) []actor.PauseKey {
+	return []actor.PauseKey{actor.PauseType(t), actor.PauseType(actor.TypeName{Namespace: t.Namespace, Name: actor.AnyName})}
 }
 
-// PausedTypes implements gateway.Pauses.
-func (s surface) PausedTypes() []actor.TypeName { return s.worker.pauses.types() }
+// Paused implements gateway.Pauses.
+func (s surface) Paused(k actor.PauseKey) bool {
+	keys := typeKeys(k.Address.Type)
+	if !k.Whole {
+		keys = append(keys, k)
+	}
+	_, paused := s.worker.pauses.of(keys...)
+	return paused
+}
+
+// AllPaused implements gateway.Pauses.
+func (s surface) AllPaused() []gateway.Pause {
+	list := s.worker.pauses.list()
+	out := make([]gateway.Pause, len(list))
+	for i := range list {
+		out[i] = gateway.Pause{Key: list[i].Key, At: list[i].At, Cause: list[i].Cause}
+	}
+	return out
+}
 
 // SetPaused implements gateway.Pauses.
-func (s surface) SetPaused(ctx context.Context, t actor.TypeName, paused bool) error {
+func (s surface) SetPaused(ctx context.Context, k actor.PauseKey, paused bool) error {
 	g, err := s.generation()
 	if err != nil {
 		return err
 	}
-	if err := g.app.SetPaused(ctx, t, paused); err != nil {
+	now, err := g.app.SetPaused(ctx, k, paused)
+	if err != nil {
 		if errors.Is(err, broker.ErrUnknown) {
 			err = fmt.Errorf("%w: %w", gateway.ErrUnknown, err)
 		}
 		return err
-	}
-	now, err := g.app.Paused(ctx)
-	if err != nil {
-		return fmt.Errorf("%w: %w", gateway.ErrUnknown, err)
 	}
 	for _, one := range s.worker.pauses.set(now) {
 		select {
@@ -107,6 +158,18 @@ func (s surface) SetPaused(ctx context.Context, t actor.TypeName, paused bool) e
 		}
 	}
 	return nil
+}
+
+// whyPaused is nil unless a call to a would wait for it to be resumed.
+func (s surface) whyPaused(a actor.Address) error {
+	p, paused := s.worker.pauses.of(append(typeKeys(a.Type), actor.PauseAddress(a))...)
+	switch {
+	case !paused:
+		return nil
+	case p.Cause == nil:
+		return fmt.Errorf("%w: %s gets no calls until it is resumed", gateway.ErrPaused, p.Key)
+	}
+	return fmt.Errorf("%w: %s gets no calls until it is resumed, after a failure of %s: %s", gateway.ErrPaused, p.Key, p.Cause.Address, p.Cause.Error)
 }
 
 // Backlog implements gateway.Pauses.

@@ -28,48 +28,22 @@ func (p *Plan) operate() {
 // pause stops the calls of function types for a while.
 func (w *World) pause(it *Item) {
 	name := []string{"main", "twin", actor.AnyName}[it.Count]
-	w.paused = []actor.TypeName{{Namespace: "sim", Name: name}}
 	w.hit(Pause)
-	w.log(nil, "operator", "pauses sim/%s for %d ms", name, it.For)
-	w.spreadPause()
-	w.pauses++
-	count := w.pauses
+	k := actor.PauseType(actor.TypeName{Namespace: "sim", Name: name})
+	n := w.setPaused(k, true, nil)
 	w.after(it.For, func() {
-		if w.pauses == count {
-			w.resume()
+		if w.pauseLast[k] == n {
+			w.setPaused(k, false, nil)
 		}
 	})
 }
 
+// resume ends all pauses.
 func (w *World) resume() {
-	w.log(nil, "operator", "resumes all")
-	w.paused = nil
-	w.spreadPause()
-}
-
-func (w *World) spreadPause() {
-	for _, o := range w.owners {
-		if !o.dead {
-			o.pause()
-		}
-	}
-}
-
-// pause tells an owner what is paused. A call that it begins in the same step
-// may have been granted before.
-func (o *owner) pause() {
-	types := o.w.paused
-	o.Post(func(p *actor.Partition) {
-		p.Pause(types)
-		o.pausing, o.paused = true, types
-	})
-}
-
-// barredBy judges a call that began when these types were paused.
-func (f *functions) barredBy(paused []actor.TypeName, b *actor.Batch) {
-	for _, t := range paused {
-		if t == b.Target.Type || t.Name == actor.AnyName {
-			f.w.fail("%s is called while %s is paused", b.Target, t)
+	for _, p := range w.memory.Paused() {
+		if p.Paused {
+			w.mended[p.Key] += 2
+			w.setPaused(p.Key, false, nil)
 		}
 	}
 }

@@ -32,9 +32,10 @@ type owner struct {
 	lanes                  map[string]*lane
 	host                   *host // nil: nothing is gathered
 	calls                  int
-	places                 map[string]int   // granted, by endpoint
-	paused                 []actor.TypeName // what it was told
-	pausing                bool             // since this step
+	places                 map[string]int // granted, by endpoint
+	told                   map[actor.PauseKey]actor.PauseNews
+	decided                map[actor.PauseKey]uint64 // pauses of its own, by the revision they follow
+	pausing                bool                      // since this step
 	waiting                []func()
 	published              int // by the Perform that runs
 }
@@ -58,7 +59,7 @@ func (w *World) spawn(part int) *owner {
 	cfg.Partition, cfg.Incarnation = part, w.rnd.Uint64()|1
 	o := &owner{
 		w: w, part: part, name: fmt.Sprintf("p%d.%d", part, w.born), config: cfg.WithDefaults(),
-		lanes: map[string]*lane{}, feeds: map[actor.Source]*feed{}, places: map[string]int{},
+		lanes: map[string]*lane{}, feeds: map[actor.Source]*feed{}, places: map[string]int{}, told: map[actor.PauseKey]actor.PauseNews{}, decided: map[actor.PauseKey]uint64{},
 	}
 	if k.Offset > 0 && w.allows(ClockOffset) {
 		o.offset = w.rnd.Int64N(2*k.Offset) - k.Offset
@@ -76,8 +77,10 @@ func (w *World) spawn(part int) *owner {
 	}
 	w.log(o, "owner", "opens partition %d; its clock is %d ms off", part, o.offset)
 	o.p.SetTime(o.clock())
-	o.p.Pause(w.paused)
-	o.paused = w.paused
+	for _, n := range w.memory.Paused() {
+		o.p.Pause(n.PauseNews)
+		o.hear(n.PauseNews)
+	}
 	o.p.Open()
 	o.step()
 	return o
@@ -313,14 +316,11 @@ func (o *owner) Go(kind actor.Work, f func(ctx context.Context)) {
 func (o *owner) call(f func(ctx context.Context)) {
 	w, k := o.w, &o.w.plan.Knobs
 	o.at("call")
-	fate, took, paused := callRuns, 1+w.rnd.Int64N(k.CallTime), o.paused
+	fate, took, paused := callRuns, 1+w.rnd.Int64N(k.CallTime), o.bars()
 	from := o.p.Now()
 	gone := map[string]bool{}
 	for name := range w.modules.removed {
 		gone[name] = true
-	}
-	if o.pausing { // it may have been granted before
-		paused = nil
 	}
 	switch {
 	case w.chance(k.Fail, CallFails):

@@ -52,6 +52,7 @@ const (
 	EditState     Fault = "edit"           // an operator changes a state
 	Pause         Fault = "pause"          // an operator pauses function types
 	CancelTimer   Fault = "cancel-timer"   // an operator cancels a delayed message
+	FailurePause  Fault = "failure-pause"  // a failure pauses an address, or a function type
 	Batch         Fault = "batch"          // writes go together, all or none
 	BatchRefused  Fault = "batch-refused"  // because of one of them
 	ReplayMoved   Fault = "replay-moved"   // a former owner's write lands during a replay
@@ -64,7 +65,7 @@ func Faults() []Fault {
 	return []Fault{
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
-		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, ReplayMoved, EditState, Pause,
+		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, ReplayMoved, EditState, Pause, FailurePause,
 		Removed, Reload, CancelTimer,
 	}
 }
@@ -95,6 +96,7 @@ type Knobs struct {
 	Offset                                int64
 	MaxBatch, Attempts, Calls             int
 	Budget                                time.Duration
+	Then                                  actor.Then
 	Ops                                   []string // that messages from outside ask for
 	Config                                actor.Config
 	Gather                                gather.Limits // zero: writes are not gathered
@@ -149,6 +151,7 @@ func MakePlan(seed uint64) *Plan {
 	p.operate()
 	p.reload()
 	p.cancelTimers()
+	p.misfortune()
 	p.route(rand.New(rand.NewPCG(seed, 0x726f757465)))
 	k.Config.FlushMost = pick[int64](r, 1, 300, 2000)
 	slices.SortStableFunc(p.Items, func(a, b Item) int { return int(a.At - b.At) })

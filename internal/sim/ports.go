@@ -19,6 +19,7 @@ func portsOf(o *owner) actor.Ports {
 		State:       &state{o, inner.State},
 		Timers:      &timers{o, inner.Timers},
 		Inbox:       &inbox{o, inner.Inbox},
+		Pauses:      &pauses{o, inner.Pauses},
 		Replies:     &replies{o},
 	}
 }

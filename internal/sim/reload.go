@@ -108,7 +108,7 @@ func (f *functions) spec(name string) actor.FunctionSpec {
 	}
 	spec := actor.FunctionSpec{
 		Function: f, Endpoint: "sim" + strconv.Itoa(m.moves), MaxBatch: k.MaxBatch,
-		Policy: actor.Policy{Attempts: k.Attempts, Budget: k.Budget, BackoffMin: backoffMin, BackoffMax: backoffMax},
+		Policy: actor.Policy{Attempts: k.Attempts, Budget: k.Budget, BackoffMin: backoffMin, BackoffMax: backoffMax, Then: k.Then},
 	}
 	if m.moves%2 == 1 {
 		spec.MaxBatch = 1

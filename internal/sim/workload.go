@@ -104,10 +104,10 @@ const (
 // functions are the world's user code.
 type functions struct {
 	w      *World
-	fate   callFate         // of the next Invoke
-	from   int64            // when that call began, by its owner's time
-	paused []actor.TypeName // when it began
-	gone   map[string]bool  // functions that were removed when it began
+	fate   callFate                // of the next Invoke
+	from   int64                   // when that call began, by its owner's time
+	paused map[actor.PauseKey]bool // when it began
+	gone   map[string]bool         // functions that were removed when it began
 	calls  map[string]*call
 	quiet  map[string]*call // silent calls, by their inputs
 }
@@ -152,7 +152,7 @@ func (f *functions) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, e
 	silent := true
 	for i := range b.Envelopes {
 		o := readOp(b.Envelopes[i].Value)
-		if o.Do == "poison" {
+		if o.Do == "poison" && !f.w.mends(b.Target) {
 			if len(b.Envelopes) > 1 {
 				f.w.hit(Split)
 			}
@@ -305,7 +305,7 @@ func (v *invocation) apply(o op) {
 			v.send(next, m)
 		}
 	case "badtarget":
-		if o.N == 0 {
+		if o.N == 0 && !v.f.w.mends(v.c.target) {
 			v.send(actor.Address{}, v.message(o, "leaf", 0))
 		}
 	case "dice":

@@ -42,8 +42,8 @@ type World struct {
 	busy      []bool           // an append is on its way, by partition
 	kvCommit  map[actor.StateKey]uint64
 	logger    zerolog.Logger
-	paused    []actor.TypeName // by the operator
-	pauses    int
+	pauseLast map[actor.PauseKey]actor.PauseNews
+	mended    map[actor.PauseKey]int // how often a failure's pause has ended
 	edits     int
 	modules   modules
 
@@ -69,7 +69,7 @@ type Result struct {
 func Run(ctx context.Context, plan *Plan, mask *Mask, timeline bool) *Result {
 	w := &World{
 		ctx: ctx, plan: plan, mask: mask, rnd: rand.New(rand.NewPCG(plan.Seed, 0x73696d)), memory: actortest.NewMemory(),
-		full: map[string]int64{}, kvCommit: map[actor.StateKey]uint64{}, logger: zerolog.Nop(), hits: map[Fault]int{},
+		full: map[string]int64{}, kvCommit: map[actor.StateKey]uint64{}, pauseLast: map[actor.PauseKey]actor.PauseNews{}, mended: map[actor.PauseKey]int{}, logger: zerolog.Nop(), hits: map[Fault]int{},
 	}
 	if timeline {
 		w.timeline = &[]Line{}
