@@ -22,11 +22,12 @@ const (
 	defaultGateBytes  = 64 << 20
 )
 
-// Targets says what an ingress feeds: the function types, and the value type
-// of its records, empty if each message says its own. False means that no such
-// ingress is declared. The order of the targets must not change while records
-// of the ingress are unprocessed.
-type Targets func(ingress actor.TypeName) (types []actor.TypeName, valueType string, ok bool)
+// Targets says what a record of an ingress feeds: the function types, and the
+// value type of the record, empty if each message says its own. False means
+// that no such ingress is declared. It must always say the same of a sequence
+// as long as that record is unprocessed; what it says of later ones may
+// change.
+type Targets func(ingress actor.TypeName, seq uint64) (types []actor.TypeName, valueType string, ok bool)
 
 // Config of an application. Zero fields mean the defaults.
 type Config struct {
@@ -45,7 +46,7 @@ type Config struct {
 	// full. The defaults are 7 days and no limit.
 	EgressMaxAge   time.Duration
 	EgressMaxBytes int64
-	// EgressPrefix replaces "<app>.egress.<ns>.<name>" as the subject of an
+	// EgressPrefix, which AddEgress changes, replaces "<app>.egress.<ns>.<name>" as the subject of an
 	// egress. A name of "*" stands for a whole namespace, whose prefix is
 	// followed by the egress' name.
 	EgressPrefix map[actor.TypeName]string
@@ -76,7 +77,7 @@ func (c Config) withDefaults() Config {
 		c.LeaseTTL = defaultLeaseTTL
 	}
 	if c.Targets == nil {
-		c.Targets = func(actor.TypeName) ([]actor.TypeName, string, bool) { return nil, "", false }
+		c.Targets = func(actor.TypeName, uint64) ([]actor.TypeName, string, bool) { return nil, "", false }
 	}
 	return c
 }
@@ -88,12 +89,7 @@ func (c Config) check() error {
 	if c.Partitions < 0 || c.Partitions > maxPartitions {
 		return fmt.Errorf("%d partitions are not possible; choose 1 to %d", c.Partitions, maxPartitions)
 	}
-	for id, prefix := range c.EgressPrefix {
-		if err := checkPrefix(prefix); err != nil {
-			return fmt.Errorf("egress %s: %w", id, err)
-		}
-	}
-	return nil
+	return checkPrefixes(c.EgressPrefix)
 }
 
 // App is an application's streams and buckets.
@@ -110,6 +106,7 @@ type App struct {
 	egressScan *scanner
 	dlqScan    *scanner
 	letterAt   *letterIndex
+	prefixes   atomic.Pointer[map[actor.TypeName]string] // of egresses
 	fed        atomic.Pointer[Targets] // what the ingress feed uses
 	gate       atomic.Pointer[gate]    // the open one
 }
@@ -126,6 +123,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*App, error) {
 		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
 	}
 	a := &App{cfg: cfg, names: names{cfg.App}, nc: nc, js: js}
+	a.prefixes.Store(&cfg.EgressPrefix)
 	if err := a.open(ctx); err != nil {
 		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
 	}

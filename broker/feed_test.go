@@ -247,7 +247,7 @@ func TestOutsideMessagesBecomeInputs(t *testing.T) {
 
 func TestADelayCountsFromWhenTheMessageWasStored(t *testing.T) {
 	t.Parallel()
-	targets := func(actor.TypeName) ([]actor.TypeName, string, bool) {
+	targets := func(actor.TypeName, uint64) ([]actor.TypeName, string, bool) {
 		return []actor.TypeName{{Namespace: "ns", Name: "fn"}}, "", true
 	}
 	for name, c := range map[string]struct {
@@ -280,7 +280,7 @@ func TestIngressRecordsReachEachTarget(t *testing.T) {
 	t.Parallel()
 	js := brokertest.Start(t)
 	app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 4})
-	targets := func(in actor.TypeName) ([]actor.TypeName, string, bool) {
+	targets := func(in actor.TypeName, _ uint64) ([]actor.TypeName, string, bool) {
 		switch in.Name {
 		case "two":
 			return []actor.TypeName{{Namespace: "a", Name: "f"}, {Namespace: "b", Name: "g"}}, "", true

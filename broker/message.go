@@ -177,10 +177,10 @@ func (a *App) decodeIngress(m *stored, targets Targets, d *actor.Delivery) int {
 		}
 	}
 	ingress := actor.TypeName{Namespace: parts[0], Name: parts[1]}
-	types, valueType, declared := targets(ingress)
+	types, valueType, declared := targets(ingress, m.seq)
 	var routings []Routing
 	if a.cfg.Routings != nil {
-		routings = a.cfg.Routings(ingress)
+		routings = a.cfg.Routings(ingress, m.seq)
 	}
 	if !declared || len(types)+len(routings) == 0 {
 		d.Inputs = []actor.Input{noTargets(m, ingress, parts[2])}

@@ -23,7 +23,7 @@ import (
 // An acknowledgement would not do: the server keeps a consumer's position in
 // memory for a while, and forgets it when it is killed.
 func (a *App) PopEgress(ctx context.Context, egress actor.TypeName, key string) (data []byte, ok bool, err error) {
-	subject := a.names.egress(egress, key, a.cfg.EgressPrefix)
+	subject := a.names.egress(egress, key, *a.prefixes.Load())
 	for {
 		data, ok, err := a.pop(ctx, subject)
 		if errors.Is(err, jetstream.ErrKeyExists) { // another reader was faster
@@ -76,7 +76,7 @@ func (a *App) TailEgress(ctx context.Context, fn func(subject string, h nats.Hea
 	for {
 		cfg := jetstream.ConsumerConfig{
 			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: next,
-			FilterSubjects: a.names.egressSubjects(a.cfg.EgressPrefix),
+			FilterSubjects: a.names.egressSubjects(*a.prefixes.Load()),
 		}
 		err := a.follow(ctx, a.names.egressStream(), cfg, func(m jetstream.Msg, md *jetstream.MsgMetadata) error {
 			next = md.Sequence.Stream + 1

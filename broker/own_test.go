@@ -66,7 +66,7 @@ func TestAWorkersOwnMessagesReachItsOwnFunctionsAndHaveACaller(t *testing.T) {
 func TestOutsideMessagesToJetfnsOwnFunctionsBecomeDeadLetters(t *testing.T) {
 	t.Parallel()
 	server := brokertest.StartServer(t, "app")
-	targets := func(actor.TypeName) ([]actor.TypeName, string, bool) {
+	targets := func(actor.TypeName, uint64) ([]actor.TypeName, string, bool) {
 		return []actor.TypeName{actor.CallerType()}, "", true
 	}
 	app := brokertest.Open(t, brokertest.Connect(t, server), broker.Config{App: "app", Partitions: 1, Targets: targets})

@@ -15,8 +15,9 @@ type Routing struct {
 	Address func(record []byte) (actor.Address, error)
 }
 
-// Routings are those of an ingress, besides its targets.
-type Routings func(ingress actor.TypeName) []Routing
+// Routings are those of a record of an ingress, besides its targets, for which
+// the same holds.
+type Routings func(ingress actor.TypeName, seq uint64) []Routing
 
 // routed is a record on its way by r. It is not called here: the commit that
 // consumes it sends it to the partition of its address.

@@ -86,7 +86,7 @@ func (s *sink) connected() error {
 }
 
 func (a *App) fillEgress(out *nats.Msg, h *headers, m *actor.EgressMessage) {
-	out.Subject = a.names.egress(m.ID, m.Key, a.cfg.EgressPrefix)
+	out.Subject = a.names.egress(m.ID, m.Key, *a.prefixes.Load())
 	out.Data = m.Value.Data
 	h.setText(HeaderType, m.Value.Type)
 	h.setText(HeaderKey, m.Key)

@@ -2,10 +2,12 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/internal/jspub"
 )
 
@@ -29,6 +31,10 @@ func (a *App) openStreams(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	egress := a.egressConfig(a.cfg.EgressPrefix)
+	if have, err := a.js.Stream(ctx, egress.Name); err == nil { // another worker may write to other subjects
+		egress.Subjects = union(have.CachedInfo().Config.Subjects, egress.Subjects)
+	}
 	for _, part := range []struct {
 		stream *jetstream.Stream
 		cfg    jetstream.StreamConfig
@@ -37,7 +43,7 @@ func (a *App) openStreams(ctx context.Context) error {
 		{&s.mailbox, a.mailboxConfig(a.cfg.Gate), jspub.Verify},
 		{&s.ingress, a.ingressConfig(), jspub.Adapt},
 		{&s.journal, a.journalConfig(), jspub.Verify},
-		{&s.egress, a.egressConfig(), jspub.Adapt},
+		{&s.egress, egress, jspub.Adapt},
 		{&s.dlq, a.dlqConfig(), jspub.Adapt},
 		{&s.timers, bucketConfig(a.names.timersBucket(), 1, a.cfg.Replicas), jspub.Verify},
 	} {
@@ -97,11 +103,37 @@ func (a *App) journalConfig() jetstream.StreamConfig {
 	}
 }
 
-func (a *App) egressConfig() jetstream.StreamConfig {
+// AddEgress makes prefixes those of the egresses, and lets the stream take
+// their subjects besides those that it takes already.
+func (a *App) AddEgress(ctx context.Context, prefixes map[actor.TypeName]string) error {
+	if err := checkPrefixes(prefixes); err != nil {
+		return err
+	}
+	cfg := a.egressConfig(prefixes)
+	have, err := a.streams.egress.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look the egress stream up: %w", err)
+	}
+	cfg.Subjects = union(have.Config.Subjects, cfg.Subjects)
+	if _, err := jspub.EnsureStream(ctx, a.js, cfg, jspub.Adapt); err != nil {
+		return err
+	}
+	a.prefixes.Store(&prefixes)
+	return nil
+}
+
+// SettleEgress has the stream take no subjects but those of the prefixes now.
+// Nothing that names another may be on its way.
+func (a *App) SettleEgress(ctx context.Context) error {
+	_, err := jspub.EnsureStream(ctx, a.js, a.egressConfig(*a.prefixes.Load()), jspub.Adapt)
+	return err
+}
+
+func (a *App) egressConfig(prefixes map[actor.TypeName]string) jetstream.StreamConfig {
 	cfg := jetstream.StreamConfig{
 		Name:        a.names.egressStream(),
 		Description: "egress messages of " + a.cfg.App,
-		Subjects:    append(a.names.egressSubjects(a.cfg.EgressPrefix), a.names.egressMarks()),
+		Subjects:    union(a.names.egressSubjects(prefixes), []string{a.names.egressMarks()}),
 		Storage:     jetstream.FileStorage,
 		Discard:     jetstream.DiscardNew,
 		Replicas:    a.cfg.Replicas,

@@ -44,6 +44,13 @@ func (n names) internals() []string {
 	return []string{n.app + ".mbox.>", n.app + ".journal.>", n.app + ".mark.>"}
 }
 
+// guarded are what users of the embedded server may not publish to besides:
+// modules are changed by administrators only, over HTTP.
+func (n names) guarded() []string {
+	bucket := bucketSubject(n.metaBucket())
+	return []string{bucket + modulePrefix + ">", bucket + readingsKey}
+}
+
 // probe is an internal subject to which no stream listens.
 func (n names) probe() string { return n.app + ".mark.probe" }
 
@@ -247,11 +254,7 @@ func (n names) egressSubjects(prefixes map[actor.TypeName]string) []string {
 		}
 		subjects = append(subjects, prefix+".>")
 	}
-	slices.Sort(subjects)
-	subjects = slices.Compact(subjects)
-	return slices.DeleteFunc(slices.Clone(subjects), func(s string) bool {
-		return slices.ContainsFunc(subjects, func(other string) bool { return other != s && covers(other, s) })
-	})
+	return union(nil, subjects)
 }
 
 // KeyedEgress is the stream and the subjects of an egress' messages that have
@@ -268,6 +271,25 @@ func (n names) egressMarks() string { return n.app + ".mark.egress.*" }
 func covers(a, b string) bool {
 	prefix, ok := strings.CutSuffix(a, ">")
 	return ok && strings.HasPrefix(b, prefix)
+}
+
+func checkPrefixes(prefixes map[actor.TypeName]string) error {
+	for id, prefix := range prefixes {
+		if err := checkPrefix(prefix); err != nil {
+			return fmt.Errorf("egress %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// union are the subjects of both lists, less those that another one covers.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool {
+		return slices.ContainsFunc(all, func(other string) bool { return other != s && covers(other, s) })
+	})
 }
 
 func checkPrefix(prefix string) error {
@@ -314,16 +336,21 @@ func timerKey(p int, id actor.TimerID) string {
 func timerFence(p int) string { return timerPrefix(p) + "open" }
 
 const (
-	creationKey = "app"
-	popPrefix   = "pop." // positions of PopEgress, by a hash of the subject
-	leaseKey    = "lease"
-	pausePrefix = "pause." // function types and addresses without calls
+	creationKey  = "app"
+	popPrefix    = "pop." // positions of PopEgress, by a hash of the subject
+	leaseKey     = "lease"
+	pausePrefix  = "pause."   // function types and addresses without calls
+	readingsKey  = "readings" // which module revisions ingress records are read by
+	modulePrefix = "module."  // revisions of the module
 )
 
 // foreignKey is where the record of an ingress on an existing stream is.
 func foreignKey(ingress actor.TypeName) string {
 	return "ingress." + actor.Escape(ingress.Namespace) + "." + actor.Escape(ingress.Name)
 }
+
+// moduleKey is "module.<revision>".
+func moduleKey(revision uint64) string { return modulePrefix + strconv.FormatUint(revision, 10) }
 
 // pauseKey is "pause.<ns>.<type>", or "pause.<ns>.<type>.<id>" for an address,
 // escaped.
