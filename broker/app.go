@@ -107,8 +107,8 @@ type App struct {
 	dlqScan    *scanner
 	letterAt   *letterIndex
 	prefixes   atomic.Pointer[map[actor.TypeName]string] // of egresses
-	fed        atomic.Pointer[Targets] // what the ingress feed uses
-	gate       atomic.Pointer[gate]    // the open one
+	fed        atomic.Pointer[Targets]                   // what the ingress feed uses
+	gate       atomic.Pointer[gate]                      // the open one
 }
 
 // Open creates the application's streams and buckets, or verifies them.

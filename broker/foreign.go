@@ -45,6 +45,9 @@ type Foreign struct {
 // Source is what the partition knows the stream as.
 func (f *Foreign) Source() actor.Source { return actor.ForeignSource(f.cfg.Ingress) }
 
+// Config is what it was opened with.
+func (f *Foreign) Config() ForeignConfig { return f.cfg }
+
 // Ingress is its id.
 func (f *Foreign) Ingress() actor.TypeName { return f.cfg.Ingress }
 

@@ -32,8 +32,9 @@ type ModuleRevision struct {
 	// Of is the revision that a rollback took up again; zero: none.
 	Of uint64 `json:"of,omitempty"`
 	// Digest is of the contents of Files: equal ones are the same module.
-	Digest string       `json:"digest"`
-	Files  []ModuleFile `json:"files"`
+	Digest  string       `json:"digest"`
+	Files   []ModuleFile `json:"files"`
+	Summary string       `json:"summary"` // what it has, in few words
 	// Functions are those that it serves, and Removed those that an earlier
 	// one did and it does not.
 	Functions []string          `json:"functions,omitempty"`

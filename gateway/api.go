@@ -29,6 +29,7 @@ type APIConfig struct {
 	StateEditor    StateEditor  // nil: states can't be changed
 	Pauses         Pauses       // nil: functions can't be paused
 	Timers         Timers       // nil: /v1/timers is not found
+	Modules        Modules      // nil: /v1/modules is not found
 	Metrics        http.Handler // nil: /metrics is not found
 	LogLevel       LogLevel     // nil: /v1/log is not found
 	// Sample decides whether the trace of a call without one is recorded; nil:
@@ -130,6 +131,7 @@ GET  /v1/state/{namespace}/{type}        addresses with state, ?after= and ?limi
 PUT  /v1/state/{namespace}/{type}/{id}/{name}   change a state; DELETE removes it
 GET  /v1/functions                       the functions
 POST /v1/functions/{namespace}/{type}/pause     stop its calls; resume lets them go on
+GET  /v1/modules                         revisions of the module; PUT applies another one
 GET  /v1/dlq                             dead letters, ?function=, ?after= and ?limit=
 GET  /v1/dlq/{id}                        one of them; DELETE drops it
 POST /v1/dlq/{id}/replay                 send its message once more

@@ -131,7 +131,7 @@ func whole(access gateway.Access) http.Handler {
 	})
 	return gateway.NewAPI(gateway.APIConfig{
 		App: "shop", Version: "v1", Sender: app, Caller: app, States: app, Functions: app, Readiness: app,
-		Pauses: desk{}, StateEditor: desk{}, DeadLetters: letters{}, DeadLetterDesk: letters{}, Timers: pendingTimers{},
+		Pauses: desk{}, StateEditor: desk{}, DeadLetters: letters{}, DeadLetterDesk: letters{}, Timers: pendingTimers{}, Modules: revisions{},
 		LogLevel: &level{name: "info"},
 		Metrics:  metrics, Access: access, MaxBodyBytes: 1000,
 	})
@@ -206,7 +206,7 @@ func TestRoutesAnswerAsTheyAreDescribed(t *testing.T) {
 	t.Parallel()
 	open, guarded := whole(gateway.Access{}), whole(gateway.Access{Tokens: tokens(t, tokenFile)})
 	d := describe(t, open)
-	fill := strings.NewReplacer("{namespace}", "example", "{type}", "greeter", "{id}", "Bob", "{name}", "seen")
+	fill := strings.NewReplacer("{namespace}", "example", "{type}", "greeter", "{id}", "Bob", "{name}", "seen", "{revision}", "7")
 	for path, operations := range d.Paths {
 		for method, op := range operations {
 			method, target := strings.ToUpper(method), fill.Replace(path)

@@ -24,6 +24,8 @@ type Problem struct {
 	// DeadLetterID and Attempts are those of the message that was given up.
 	DeadLetterID string `json:"dlqId,omitempty"`
 	Attempts     int    `json:"attempts,omitempty"`
+	// Diagnostics are the problems of a module.
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 	// Accepted is false when the request surely had no effect.
 	Accepted bool `json:"accepted"`
 
@@ -63,6 +65,7 @@ const (
 	revisionDiffers slug = "revision-conflict"
 	keyMismatch     slug = "idempotency-mismatch"
 	functionFailed  slug = "function-failed"
+	invalidModule   slug = "invalid-module"
 	paused          slug = "paused"
 )
 
@@ -71,7 +74,7 @@ func slugs() []slug {
 	return []slug{
 		badAddress, badBody, badRequest, unauthorized, notAllowed, unknownFunction, notFound, badMethod,
 		tooLarge, badType, busy, internal, unsupported, notReady, timeout,
-		alreadyReplayed, revisionDiffers, keyMismatch, functionFailed, paused,
+		alreadyReplayed, revisionDiffers, keyMismatch, functionFailed, paused, invalidModule,
 	}
 }
 
@@ -104,6 +107,8 @@ func (s slug) statusAndTitle() (int, string) {
 		return http.StatusNotImplemented, "This is not supported yet"
 	case keyMismatch:
 		return http.StatusUnprocessableEntity, "The key was used for another request"
+	case invalidModule:
+		return http.StatusUnprocessableEntity, "The module can't be used"
 	case functionFailed:
 		return http.StatusBadGateway, "The function failed"
 	case paused:
@@ -136,6 +141,9 @@ func (p *Problem) at(a actor.Address) *Problem {
 // problemOf says what an error of a port means. For a write, everything that
 // doesn't prove the opposite may have been accepted.
 func problemOf(err error, write bool) *Problem {
+	if p, ok := diagnosed(err); ok {
+		return p
+	}
 	switch {
 	case errors.Is(err, ErrNotReady):
 		return problem(notReady, err.Error())

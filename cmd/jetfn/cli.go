@@ -49,6 +49,7 @@ type commandLine struct {
 	Fn       fnCommand       `cmd:"" help:"List, pause and resume functions."`
 	Dlq      dlqCommand      `cmd:"" help:"Look at dead letters, replay and drop them."`
 	Timers   timersCommand   `cmd:"" help:"List and cancel delayed messages."`
+	Module   moduleCommand   `cmd:"" help:"Show the module, change it, and go back."`
 	Bench    benchCommand    `cmd:"" help:"Measure speed on this machine."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 

@@ -45,7 +45,11 @@ func (e *answerError) Error() string {
 	if e.problem.Status == http.StatusUnauthorized {
 		text += "; set " + tokenVariable + ", or give --token-file"
 	}
-	return text
+	lines := []string{text}
+	for _, d := range e.problem.Diagnostics {
+		lines = append(lines, problemLine(d))
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (e *answerError) Unwrap() error { return e.err }

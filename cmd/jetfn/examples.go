@@ -53,6 +53,14 @@ func examples() map[string][]string {
 			"jetfn timers ls --function example/greeter --before 1h -o json",
 		},
 		"timers cancel": {"jetfn timers cancel 3f2a", "jetfn timers cancel --caller example/order/17"},
+		"module ls":     {"jetfn module ls", "jetfn module ls -o json"},
+		"module show":   {"jetfn module show", "jetfn module show 3"},
+		"module diff":   {"jetfn module diff", "jetfn module diff 3 5", "jetfn module diff --file module.yaml"},
+		"module apply": {
+			"jetfn module apply module.yaml more.yaml",
+			"jetfn module apply module.yaml --if-revision 5",
+		},
+		"module rollback": {"jetfn module rollback", "jetfn module rollback 3"},
 		"bench": {
 			"jetfn bench",
 			"jetfn bench --function http --keys 100000 --duration 30s -o json",

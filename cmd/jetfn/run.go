@@ -33,6 +33,10 @@ type runCommand struct {
 	EgressMaxAge   time.Duration `default:"168h" help:"How long egress, ingress and dead-letter streams keep messages."`
 	EgressMaxBytes int64         `default:"0" help:"Size at which the egress stream refuses new messages; 0: none."`
 
+	Watch       bool          `default:"true" negatable:"" help:"Make a changed module file take effect at once."`
+	ResetModule bool          `help:"Use the files even if another module was applied since they were changed."`
+	RemovedWait time.Duration `default:"1h" help:"How long messages wait for a function that the module has no more, until they become dead letters; 0s: not at all."`
+
 	Limits       limitFlags `embed:""`
 	HTTPListener httpFlags  `embed:"" prefix:"http-"`
 
@@ -46,7 +50,7 @@ type runCommand struct {
 
 // Run reads the modules and runs them until ctx ends.
 func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) error {
-	m, found := module.Load(r.Files, module.Options{Strict: r.Strict})
+	sources, m, found := module.LoadSources(r.Files, module.Options{Strict: r.Strict})
 	for _, d := range found {
 		printf(c.err, "%s\n", diagnostic(c.err, d))
 	}
@@ -62,8 +66,18 @@ func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) err
 		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask, MaxCalls: r.MaxCalls,
 		EgressMaxAge: r.EgressMaxAge, EgressMaxBytes: r.EgressMaxBytes,
 		Limits: r.Limits.config(), Telemetry: telemetry.Options{Endpoint: r.OTLP},
+		Limits: r.Limits.config(), Sources: sources, Files: r.Files, Watch: r.Watch, Strict: r.Strict,
+		ResetModule: r.ResetModule, RemovedWait: notAtAll(r.RemovedWait),
 		Out: c.out, Log: log,
 	})
+}
+
+// notAtAll is a duration of which zero is not the default.
+func notAtAll(d time.Duration) time.Duration {
+	if d <= 0 {
+		return -1
+	}
+	return d
 }
 
 func plural(n int, word string) string {

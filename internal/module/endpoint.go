@@ -104,6 +104,7 @@ func (l *loader) checkURL(n *yaml.Node, path, template string) bool {
 		l.errorf(n, path, "", "must be a URL, %s", example)
 		return false
 	}
+	l.concealIn(n.Line, u)
 	shown := template
 	if u.User != nil {
 		shown = u.Redacted()

@@ -297,6 +297,9 @@ func (p properties) read(l *loader, n *yaml.Node, path string) {
 			l.errorf(value, at, "", "must be text or a number, is %s", describe(value))
 			return
 		}
+		if secretName.MatchString(key.Value) {
+			l.conceal(value.Line, value.Value)
+		}
 		*p.into = append(*p.into, Property{Name: key.Value, Value: value.Value})
 	})
 }

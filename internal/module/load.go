@@ -34,6 +34,12 @@ type Source struct {
 // Load reads the files and puts together what they say. The module is usable
 // only if the diagnostics have no errors.
 func Load(paths []string, opts Options) (*Module, Diagnostics) {
+	_, m, found := LoadSources(paths, opts)
+	return m, found
+}
+
+// LoadSources is Load, and returns what was read.
+func LoadSources(paths []string, opts Options) ([]Source, *Module, Diagnostics) {
 	var sources []Source
 	var unread Diagnostics
 	for _, p := range paths {
@@ -51,11 +57,22 @@ func Load(paths []string, opts Options) (*Module, Diagnostics) {
 	m, found := Parse(sources, opts)
 	found = append(found, unread...)
 	found.sort(paths)
-	return m, found
+	return sources, m, found
 }
 
 // Parse is Load of texts.
 func Parse(sources []Source, opts Options) (*Module, Diagnostics) {
+	l := newLoader(opts)
+	names := l.readAll(sources)
+	if l.errors == 0 {
+		l.checkTargets()
+		l.checkRouters()
+	}
+	l.found.sort(names)
+	return l.module, l.found
+}
+
+func newLoader(opts Options) *loader {
 	l := &loader{
 		strict:   opts.Strict,
 		advise:   opts.Advise,
@@ -72,18 +89,18 @@ func Parse(sources []Source, opts Options) (*Module, Diagnostics) {
 	if l.readFile == nil {
 		l.readFile = os.ReadFile
 	}
+	return l
+}
+
+// readAll reads the sources and returns their names.
+func (l *loader) readAll(sources []Source) []string {
 	names := make([]string, 0, len(sources))
 	for _, s := range sources {
 		names = append(names, s.Name)
 		l.file = s.Name
 		l.source(s.Data)
 	}
-	if l.errors == 0 {
-		l.checkTargets()
-		l.checkRouters()
-	}
-	l.found.sort(names)
-	return l.module, l.found
+	return names
 }
 
 // loader collects what the documents say, and their problems.
@@ -104,6 +121,7 @@ type loader struct {
 	aims     []aim
 	routed   []routed
 	unrouted []unrouted
+	secrets  []secretPlace
 }
 
 func (l *loader) source(data []byte) {

@@ -66,6 +66,7 @@ func secret(into *string) value {
 				l.errorf(n, path, "put it in quotes, or write ${NAME} and set that variable", "must be text")
 				return "", false
 			}
+			l.conceal(n.Line, n.Value)
 			return n.Value, true
 		},
 	}

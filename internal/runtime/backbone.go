@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 
@@ -21,14 +22,15 @@ type backbone struct {
 	state  *kvstate.Store
 	url    string // for clients
 
-	foreign []*broker.Foreign // the existing streams that the module reads
+	// existing are the streams of others that are read now.
+	existing atomic.Pointer[[]*broker.Foreign]
 
 	read  reads
 	gauge gauge
 }
 
 // openBackbone starts or finds NATS and opens the application in it.
-func openBackbone(ctx context.Context, cfg Config, name string, dir *dataDir) (*backbone, error) {
+func openBackbone(ctx context.Context, cfg Config, m *modules, name string, dir *dataDir) (*backbone, error) {
 	b := &backbone{dir: dir}
 	var err error
 	if cfg.embedded() {
@@ -37,7 +39,7 @@ func openBackbone(ctx context.Context, cfg Config, name string, dir *dataDir) (*
 		err = b.connect(ctx, cfg, name)
 	}
 	if err == nil {
-		err = b.open(ctx, cfg)
+		err = b.open(ctx, cfg, m)
 	}
 	if err != nil {
 		b.close()
@@ -93,7 +95,7 @@ func (b *backbone) connect(ctx context.Context, cfg Config, name string) error {
 	return nil
 }
 
-func (b *backbone) open(ctx context.Context, cfg Config) error {
+func (b *backbone) open(ctx context.Context, cfg Config, m *modules) error {
 	js, err := broker.JetStream(b.nc, cfg.NATS.Domain)
 	if err != nil {
 		return err
@@ -103,7 +105,7 @@ func (b *backbone) open(ctx context.Context, cfg Config) error {
 		SyncAlways:   cfg.embedded() && !cfg.SyncInterval,
 		Gate:         cfg.embedded(),
 		EgressMaxAge: cfg.EgressMaxAge, EgressMaxBytes: cfg.EgressMaxBytes,
-		EgressPrefix: prefixes(cfg.Module), Targets: targets(cfg.Module), Routings: routings(cfg.Module), Log: cfg.Log,
+		EgressPrefix: prefixes(m.module()), Targets: m.targets, Routings: m.routings, Log: cfg.Log,
 	})
 	if err != nil {
 		return err
@@ -115,7 +117,11 @@ func (b *backbone) open(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	return b.openForeign(ctx, cfg.Module)
+	if err := m.start(ctx, b.app); err != nil {
+		return err
+	}
+	_, err = openForeign(ctx, b.app, m.module())
+	return err
 }
 
 // close ends all of it but the data directory.

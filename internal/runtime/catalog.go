@@ -9,6 +9,7 @@ import (
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/gateway"
+	"github.com/jetfn/jetfn/internal/module"
 )
 
 // maxCached bounds the memory for function types, which outsiders can make up
@@ -40,6 +41,7 @@ type snapshot struct {
 	exact    [layers]map[actor.TypeName]*served
 	spaces   [layers]map[string]*served
 	egresses *egresses
+	removed  []removedFunction
 
 	mu    sync.RWMutex
 	cache map[actor.TypeName]actor.FunctionSpec
@@ -47,13 +49,20 @@ type snapshot struct {
 
 func newCatalog(t *tally) *catalog {
 	c := &catalog{own: map[actor.TypeName]actor.FunctionSpec{}, tally: t, retired: map[string]gateway.EndpointStats{}}
-	c.now.Store(newSnapshot([layers][]*served{}, &egresses{}))
+	c.now.Store(newSnapshot(&snapshot{egresses: &egresses{}}))
 	return c
 }
 
-func newSnapshot(functions [layers][]*served, e *egresses) *snapshot {
-	s := &snapshot{layers: functions, egresses: e, cache: map[actor.TypeName]actor.FunctionSpec{}}
-	for l, list := range functions {
+// removedFunction is one that the module had, and whose messages wait.
+type removedFunction struct {
+	functions module.Pattern
+	until     int64 // Unix milliseconds
+}
+
+// newSnapshot is s with all that follows from its layers.
+func newSnapshot(s *snapshot) *snapshot {
+	s.cache = map[actor.TypeName]actor.FunctionSpec{}
+	for l, list := range s.layers {
 		s.exact[l], s.spaces[l] = map[actor.TypeName]*served{}, map[string]*served{}
 		for _, f := range list {
 			if t, ok := f.functions.Exact(); ok {
@@ -68,21 +77,25 @@ func newSnapshot(functions [layers][]*served, e *egresses) *snapshot {
 
 // set replaces a layer. What it had before and has no more is closed once the
 // calls that began there have ended.
-func (c *catalog) set(l layer, functions []*served) { c.change(l, functions, nil) }
+//
+// Whoever sets a layer calls Reload on the partitions afterwards.
+func (c *catalog) set(l layer, functions []*served) {
+	c.change(l, functions, func(*snapshot) {})
+}
 
 // setModule replaces the module's layer together with its egresses, to which
-// the functions of all layers are held.
-func (c *catalog) setModule(functions []*served, e *egresses) { c.change(layerModule, functions, e) }
+// the functions of all layers are held, and the functions that it has no more.
+func (c *catalog) setModule(functions []*served, e *egresses, removed []removedFunction) {
+	c.change(layerModule, functions, func(s *snapshot) { s.egresses, s.removed = e, removed })
+}
 
-func (c *catalog) change(l layer, functions []*served, e *egresses) {
+func (c *catalog) change(l layer, functions []*served, more func(*snapshot)) {
 	c.mu.Lock()
 	before := c.now.Load()
-	next := before.layers
-	next[l] = functions
-	if e == nil {
-		e = before.egresses
-	}
-	c.now.Store(newSnapshot(next, e))
+	next := &snapshot{layers: before.layers, egresses: before.egresses, removed: before.removed}
+	next.layers[l] = functions
+	more(next)
+	c.now.Store(newSnapshot(next))
 	var gone []*served
 	for _, f := range before.layers[l] {
 		if !slices.Contains(functions, f) {
@@ -200,7 +213,7 @@ func (s *snapshot) lookup(t actor.TypeName, counts *tally) (actor.FunctionSpec, 
 	}
 	f := s.find(t)
 	if f == nil {
-		return actor.FunctionSpec{}, false
+		return s.awaited(t)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,6 +226,17 @@ func (s *snapshot) lookup(t actor.TypeName, counts *tally) (actor.FunctionSpec, 
 	spec = s.spec(t, f, counts)
 	s.cache[t] = spec
 	return spec, true
+}
+
+// awaited is what the core gets to know of a function that was removed.
+func (s *snapshot) awaited(t actor.TypeName) (actor.FunctionSpec, bool) {
+	until := int64(0)
+	for _, r := range s.removed {
+		if r.functions.Matches(t) {
+			until = max(until, r.until)
+		}
+	}
+	return actor.FunctionSpec{AwaitedUntil: until}, until > 0
 }
 
 // spec holds a function to the module and counts its calls.

@@ -34,7 +34,8 @@ const (
 	defaultNATS    = "127.0.0.1:4222"
 	localhost      = "127.0.0.1"
 
-	defaultMaxCalls = 10_000
+	defaultMaxCalls    = 10_000
+	defaultRemovedWait = time.Hour
 
 	connectLimit = time.Minute
 	drainLimit   = 10 * time.Second
@@ -49,8 +50,26 @@ const (
 
 // Config of a worker. Zero fields mean the defaults.
 type Config struct {
-	Module  *module.Module // required
-	App     string         // default "jetfn"
+	// Module is what the application consists of. Without Sources it never
+	// changes.
+	Module *module.Module
+	// Sources are the texts of Module. With them the module has revisions, of
+	// which the application's newest one counts, and which can be changed while
+	// it runs. Files are where they come from, read again when they change if
+	// Watch is set, with Strict as for the first time.
+	Sources []module.Source
+	Files   []string
+	Watch   bool
+	Strict  bool
+	// ResetModule makes a new revision of the Sources even if they were
+	// replaced by another one.
+	ResetModule bool
+	// RemovedWait is how long messages wait for a function that a revision
+	// doesn't have any more, until they become dead letters. The default is an
+	// hour; less than zero means not at all.
+	RemovedWait time.Duration
+
+	App     string // default "jetfn"
 	Version string
 
 	// Functions run in this process, without an endpoint. They win over the
@@ -126,6 +145,9 @@ func (c Config) withDefaults() Config {
 	if c.Replicas == 0 {
 		c.Replicas = 1
 	}
+	if c.RemovedWait == 0 {
+		c.RemovedWait = defaultRemovedWait
+	}
 	if c.MaxCalls == 0 {
 		c.MaxCalls = defaultMaxCalls
 	}
@@ -158,9 +180,6 @@ func (c Config) check() error {
 	if c.Module == nil {
 		return fmt.Errorf("%w: no module", ErrUsage)
 	}
-	if err := unconnected(c.Module, c.NATSForKafka); err != nil {
-		return err
-	}
 	if c.Replicas != 1 {
 		return fmt.Errorf("%w: --replicas %d is not supported yet, only 1 is", ErrUsage, c.Replicas)
 	}
@@ -184,11 +203,6 @@ func (c Config) check() error {
 	if err := c.checkHost("--http", c.HTTPAddr, c.HTTP.credentials(), "--http-tokens"); err != nil {
 		return err
 	}
-	if len(c.Module.PlaygroundIngresses)+len(c.Module.PlaygroundEgresses) > 0 {
-		if err := c.checkHost("--playground-host", net.JoinHostPort(c.PlaygroundHost, "0"), c.HTTP.credentials(), "--http-tokens"); err != nil {
-			return err
-		}
-	}
 	if err := c.NATS.check(c.embedded()); err != nil {
 		return err
 	}
@@ -199,6 +213,15 @@ func (c Config) check() error {
 		return c.checkHost("--nats-listen", c.NATSListen, c.NATS.credentials(), "--nats-users")
 	}
 	return nil
+}
+
+// checkPlayground refuses a playground that others can reach without
+// credentials.
+func (c *Config) checkPlayground(m *module.Module) error {
+	if len(m.PlaygroundIngresses)+len(m.PlaygroundEgresses) == 0 {
+		return nil
+	}
+	return c.checkHost("--playground-host", net.JoinHostPort(c.PlaygroundHost, "0"), c.HTTP.credentials(), "--http-tokens")
 }
 
 // checkHost refuses addresses that others can reach without credentials.

@@ -12,7 +12,7 @@ import (
 func unconnected(m *module.Module, natsForKafka bool) error {
 	var problems []error
 	refuse := func(pos module.Pos, format string, args ...any) {
-		problems = append(problems, fmt.Errorf("%w: %s: "+format, append([]any{ErrUsage, pos}, args...)...))
+		problems = append(problems, at(pos, fmt.Errorf(format, args...)))
 	}
 	const instead = "there is no connection to %s yet; to try the application without it, --nats-for-kafka makes topics NATS subjects"
 	if !natsForKafka {

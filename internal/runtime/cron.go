@@ -2,29 +2,43 @@ package runtime
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/broker"
 	"github.com/jetfn/jetfn/internal/cron"
+	"github.com/jetfn/jetfn/internal/module"
 )
 
 // cronIngress is the module's cron ingress with an id.
 func (w *worker) cronIngress(id string) (cron.Ingress, bool) {
-	for i := range w.cfg.Module.CronIngresses {
-		if in := &w.cfg.Module.CronIngresses[i].Ingress; in.ID.String() == id {
+	m := w.modules.module()
+	for i := range m.CronIngresses {
+		if in := &m.CronIngresses[i].Ingress; in.ID.String() == id {
 			return *in, true
 		}
 	}
 	return cron.Ingress{}, false
 }
 
-// wakeCron makes the cron ingresses look what is due: one that is new has no
-// delayed message yet, and one whose schedule has changed has an old one.
-func (g *generation) wakeCron(ctx context.Context) {
-	for i := range g.worker.cfg.Module.CronIngresses {
-		in := &g.worker.cfg.Module.CronIngresses[i]
+// wakeCron makes the cron ingresses of m look what is due: one that is new has
+// no delayed message yet, and one whose schedule has changed has an old one, as
+// one that only the module before had; that is nil if it isn't known.
+func (g *generation) wakeCron(ctx context.Context, before, m *module.Module) {
+	all := slices.Clone(m.CronIngresses)
+	if before != nil {
+		all = append(all, before.CronIngresses...)
+	}
+	woken := map[actor.TypeName]bool{}
+	for i := range all {
+		in := &all[i]
+		if woken[in.ID] {
+			continue
+		}
+		woken[in.ID] = true
 		send := broker.SendRequest{Target: in.Address(), Value: cron.Wake(), Own: true}
 		pause := backoff.NewExponentialBackOff()
 		for {

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/jetfn/jetfn/actor"
-	"github.com/jetfn/jetfn/broker"
 	"github.com/jetfn/jetfn/gateway"
 	"github.com/jetfn/jetfn/internal/module"
 )
@@ -83,29 +82,4 @@ func prefixes(m *module.Module) map[actor.TypeName]string {
 		out[id] = x.Subject
 	}
 	return out
-}
-
-// targets answers what an ingress feeds.
-func targets(m *module.Module) func(ingress actor.TypeName) ([]actor.TypeName, string, bool) {
-	byID := make(map[actor.TypeName]module.Ingress, len(m.Ingresses))
-	for _, in := range m.Ingresses {
-		if in.Stream == "" {
-			byID[in.ID] = in
-		}
-	}
-	return func(ingress actor.TypeName) ([]actor.TypeName, string, bool) {
-		in, ok := byID[ingress]
-		return in.Targets, in.ValueType, ok
-	}
-}
-
-// routings answers where else an ingress sends its records.
-func routings(m *module.Module) broker.Routings {
-	byID := map[actor.TypeName][]broker.Routing{}
-	for _, in := range m.Ingresses {
-		for _, r := range in.Routers {
-			byID[in.ID] = append(byID[in.ID], broker.Routing{ValueType: r.ValueType, Address: r.Address})
-		}
-	}
-	return func(ingress actor.TypeName) []broker.Routing { return byID[ingress] }
 }

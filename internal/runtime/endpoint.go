@@ -3,6 +3,8 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -18,12 +20,17 @@ const (
 )
 
 // ofModule is the layer of a module's endpoints, or all that is wrong with
-// them.
-func ofModule(m *module.Module, log zerolog.Logger) ([]*served, error) {
+// them. Those that before has already stay.
+func ofModule(m *module.Module, before []*served, log zerolog.Logger) ([]*served, error) {
 	var out []*served
 	var problems []error
 	for i := range m.Endpoints {
-		f, err := serveEndpoint(&m.Endpoints[i], log)
+		spec := &m.Endpoints[i]
+		if j := slices.IndexFunc(before, func(f *served) bool { return sameEndpoint(f.source, spec) }); j >= 0 {
+			out = append(out, before[j])
+			continue
+		}
+		f, err := serveEndpoint(spec, log)
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -36,12 +43,23 @@ func ofModule(m *module.Module, log zerolog.Logger) ([]*served, error) {
 	return out, nil
 }
 
+// sameEndpoint reports whether both say the same, wherever they stand.
+func sameEndpoint(a, b *module.Endpoint) bool {
+	if a == nil {
+		return false
+	}
+	one, two := *a, *b
+	one.Pos, two.Pos = module.Pos{}, module.Pos{}
+	return reflect.DeepEqual(one, two)
+}
+
 func serveEndpoint(spec *module.Endpoint, log zerolog.Logger) (*served, error) {
 	endpoint, err := newEndpoint(spec, log)
 	if err != nil {
-		return nil, fmt.Errorf("%s: endpoint of %s: %w", spec.Pos, spec.Functions, err)
+		return nil, at(spec.Pos, fmt.Errorf("endpoint of %s: %w", spec.Functions, err))
 	}
 	return &served{
+		source:    spec,
 		functions: spec.Functions, kind: "http", endpoint: endpoint.Name(),
 		maxBatch: spec.MaxBatch, maxConcurrent: spec.MaxConcurrent, atOnce: callsAtOnce(spec), final: spec.Failure.Final,
 		spec:     func(t actor.TypeName) actor.FunctionSpec { return endpointSpec(t, spec, endpoint) },

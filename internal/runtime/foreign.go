@@ -11,41 +11,23 @@ import (
 
 // openForeign opens the existing streams that the module reads, or tells all
 // that is wrong with them.
-func (b *backbone) openForeign(ctx context.Context, m *module.Module) error {
+func openForeign(ctx context.Context, app *broker.App, m *module.Module) ([]*broker.Foreign, error) {
 	var problems []error
+	var out []*broker.Foreign
 	for _, in := range m.Ingresses {
 		if in.Stream == "" {
 			continue
 		}
-		f, err := b.app.OpenForeign(ctx, broker.ForeignConfig{
+		f, err := app.OpenForeign(ctx, broker.ForeignConfig{
 			Ingress: in.ID, Stream: in.Stream, Subject: in.Subject, Consumer: in.Consumer, ValueType: in.ValueType, Targets: in.Targets,
 		})
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: ingress %s: %w", in.Pos, in.ID, err))
+			problems = append(problems, at(in.Pos, fmt.Errorf("ingress %s: %w", in.ID, err)))
 			continue
 		}
-		b.foreign = append(b.foreign, f)
+		out = append(out, f)
 	}
-	return errors.Join(problems...)
-}
-
-// feedForeign starts the feeds of the existing streams whose partitions are
-// up.
-func (g *generation) feedForeign(intake context.Context, stop context.CancelCauseFunc) {
-	for _, f := range g.foreign {
-		s := g.seats[f.Partition()]
-		if s.down() {
-			continue
-		}
-		start := s.processor.Position(f.Source())
-		g.spawn(&g.intake, stop, func() error {
-			err := f.Feed(intake, g.worker.name, start, g.read.counted(f.Source(), start, g.worker.rooted(g.app).deliver(g.deliver)))
-			if err == nil && intake.Err() == nil {
-				return fmt.Errorf("the feed of the ingress %s ended by itself", f.Ingress())
-			}
-			return err
-		})
-	}
+	return out, errors.Join(problems...)
 }
 
 // missed are the records of existing streams that were removed before they
@@ -55,8 +37,8 @@ func (w *worker) missed() map[string]uint64 {
 	if g == nil {
 		return nil
 	}
-	out := make(map[string]uint64, len(g.foreign))
-	for _, f := range g.foreign {
+	out := map[string]uint64{}
+	for _, f := range g.foreigns() {
 		out[f.Ingress().String()] = f.Missed()
 	}
 	return out

@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/jetfn/jetfn/actor"
-	"github.com/jetfn/jetfn/gateway"
 )
 
 // errStopped is why a generation ends that was told to.
@@ -21,10 +17,12 @@ var errStopped = errors.New("stopped")
 type generation struct {
 	worker *worker
 	*backbone
+	arranged
+
 	seats []*seat
 
-	owners sync.WaitGroup // processors
-	intake sync.WaitGroup // feeds and playground ports
+	owners  sync.WaitGroup // processors
+	intakes sync.WaitGroup // feeds and playground ports
 }
 
 // seat is one partition's place in a generation.
@@ -35,7 +33,9 @@ type seat struct {
 }
 
 func newGeneration(w *worker, b *backbone) *generation {
-	g := &generation{worker: w, backbone: b}
+	g := &generation{worker: w, backbone: b, arranged: arranged{
+		ports: map[int]*port{}, foreign: map[actor.TypeName]*feeding{}, reached: map[actor.TypeName]uint64{},
+	}}
 	calls := actor.NewCalls(w.cfg.MaxPerTask)
 	for p := range b.app.Partitions() {
 		ports := b.app.Ports(p)
@@ -84,9 +84,11 @@ func (g *generation) run(ctx, held context.Context) error {
 		return ignoreStop(context.Cause(work))
 	}
 	intake, stopIntake := context.WithCancel(work)
-	defer g.intake.Wait()
+	g.intake, g.stop = intake, stop
+	defer g.intakes.Wait()
 	defer stopIntake()
-	if err := g.serve(ctx, intake, stop); err != nil {
+	defer g.leave()
+	if err := g.begin(ctx); err != nil {
 		return err
 	}
 	shut, err := g.openGate(ctx, intake, stop)
@@ -94,7 +96,7 @@ func (g *generation) run(ctx, held context.Context) error {
 	if err != nil {
 		return ignoreStop(err)
 	}
-	g.intake.Go(func() { g.wakeCron(intake) })
+	g.intakes.Go(func() { g.wakeCron(intake, nil, g.worker.modules.module()) })
 	g.worker.meters.recovered(time.Since(began))
 	g.ready()
 	defer g.worker.current.Store(nil)
@@ -106,8 +108,9 @@ func (g *generation) run(ctx, held context.Context) error {
 	}
 	g.worker.status.set(phaseDraining)
 	shut()
+	g.leave()
 	stopIntake()
-	g.intake.Wait()
+	g.intakes.Wait()
 	g.drain(work)
 	return nil
 }
@@ -153,33 +156,6 @@ func (g *generation) opened(ctx, work context.Context) bool {
 		}
 	}
 	return work.Err() == nil && ctx.Err() == nil
-}
-
-// serve opens the playground's ports and starts the feeds.
-func (g *generation) serve(ctx, intake context.Context, stop context.CancelCauseFunc) error {
-	servers, err := g.playground(ctx)
-	if err != nil {
-		return err
-	}
-	for _, s := range servers {
-		g.spawn(&g.intake, stop, func() error { return gateway.Serve(intake, s.listener, s.handler, g.worker.serving()) })
-	}
-	for _, source := range []actor.Source{actor.SourceMailbox, actor.SourceIngress} {
-		start, ok := g.position(source)
-		if !ok {
-			continue
-		}
-		g.spawn(&g.intake, stop, func() error {
-			err := g.app.Feed(intake, source, g.worker.name, start,
-				targets(g.worker.cfg.Module), g.read.counted(source, start, g.worker.rooted(g.app).deliver(g.deliver)))
-			if err == nil && intake.Err() == nil {
-				return fmt.Errorf("the feed of the %s stream ended by itself", source)
-			}
-			return err
-		})
-	}
-	g.feedForeign(intake, stop)
-	return nil
 }
 
 // openGate lets outside messages in, if a gate takes them. The first function
@@ -286,41 +262,4 @@ func (g *generation) stats() map[int]actor.Stats {
 		out[s.partition] = s.processor.Stats()
 	}
 	return out
-}
-
-// server is a playground port.
-type server struct {
-	listener net.Listener
-	handler  http.Handler
-}
-
-// playground opens the module's playground ports, all or none.
-func (g *generation) playground(ctx context.Context) ([]server, error) {
-	w := g.worker
-	var servers []server
-	open := func(what string, port int, h http.Handler) error {
-		ln, err := listen(ctx, what, net.JoinHostPort(w.cfg.PlaygroundHost, strconv.Itoa(port)))
-		if err == nil {
-			servers = append(servers, server{ln, h})
-		}
-		return err
-	}
-	var err error
-	for _, in := range w.cfg.Module.PlaygroundIngresses {
-		if err == nil {
-			err = open(fmt.Sprintf("playground ingress (%s)", in.Pos), in.Port, gateway.NewPlaygroundIngress(surface{w}, w.catalog, w.access()))
-		}
-	}
-	for _, out := range w.cfg.Module.PlaygroundEgresses {
-		if err == nil {
-			err = open(fmt.Sprintf("playground egress (%s)", out.Pos), out.Port, gateway.NewPlaygroundEgress(surface{w}, out.Topics, w.access()))
-		}
-	}
-	if err != nil {
-		for _, s := range servers {
-			_ = s.listener.Close()
-		}
-		return nil, err
-	}
-	return servers, nil
 }

@@ -58,11 +58,19 @@ func (b *backbone) measure(ctx context.Context) measures {
 			m.lags[source] = s.Last - min(max(b.read.of(source).position.Load(), max(s.First, 1)-1), s.Last)
 		}
 	}
-	for _, f := range b.foreign {
+	for _, f := range b.foreigns() {
 		m.lags[f.Source()] = f.Pending()
 	}
 	b.gauge.at, b.gauge.last = time.Now(), m
 	return m
+}
+
+// foreigns are the streams of others that are read now.
+func (b *backbone) foreigns() []*broker.Foreign {
+	if list := b.existing.Load(); list != nil {
+		return *list
+	}
+	return nil
 }
 
 // reads count what was read of each source, by all generations.

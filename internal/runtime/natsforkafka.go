@@ -62,8 +62,8 @@ type topics struct {
 func (t *topics) add(namespace string, topic module.Topic, pos module.Pos, ingress actor.TypeName) {
 	id := actor.TypeName{Namespace: namespace, Name: topic.Name}
 	if other, ok := t.taken[id]; ok {
-		t.problems = append(t.problems, fmt.Errorf("%w: %s: ingress %s: --nats-for-kafka would call its topic %s, as the ingress at %s is called",
-			ErrUsage, pos, ingress, id, other))
+		t.problems = append(t.problems, at(pos, fmt.Errorf("ingress %s: --nats-for-kafka would call its topic %s, as the ingress at %s is called",
+			ingress, id, other)))
 		return
 	}
 	i, ok := t.index[id]
@@ -76,8 +76,8 @@ func (t *topics) add(namespace string, topic module.Topic, pos module.Pos, ingre
 	}
 	first := &t.module.Ingresses[i]
 	if first.ValueType != topic.ValueType {
-		t.problems = append(t.problems, fmt.Errorf("%w: %s: ingress %s: with --nats-for-kafka all that read %s must give it one value type; this is %s, at %s it is %s",
-			ErrUsage, pos, ingress, topic.Name, topic.ValueType, first.Pos, first.ValueType))
+		t.problems = append(t.problems, at(pos, fmt.Errorf("ingress %s: with --nats-for-kafka all that read %s must give it one value type; this is %s, at %s it is %s",
+			ingress, topic.Name, topic.ValueType, first.Pos, first.ValueType)))
 		return
 	}
 	first.Routers = append(slices.Clip(first.Routers), t.routers[ingress]...)
@@ -99,7 +99,7 @@ func (t *topics) loop(app string) {
 		in.ID.Namespace += "-egress"
 		in.Routers = nil // they see what comes from outside only
 		if other, ok := t.taken[in.ID]; ok {
-			t.problems = append(t.problems, fmt.Errorf("%w: %s: --nats-for-kafka needs the name %s", ErrUsage, other, in.ID))
+			t.problems = append(t.problems, at(other, fmt.Errorf("--nats-for-kafka needs the name %s", in.ID)))
 			continue
 		}
 		t.module.Ingresses = append(t.module.Ingresses, in)

@@ -75,9 +75,11 @@ func (r *reloaded[T]) look() {
 	r.log.Info().Strs("files", r.files).Msg("changed file read again")
 }
 
-func (r *reloaded[T]) stamps() []fileStamp {
-	stamps := make([]fileStamp, len(r.files))
-	for i, f := range r.files {
+func (r *reloaded[T]) stamps() []fileStamp { return stampsOf(r.files) }
+
+func stampsOf(files []string) []fileStamp {
+	stamps := make([]fileStamp, len(files))
+	for i, f := range files {
 		if found, err := os.Stat(f); err == nil {
 			stamps[i] = fileStamp{modified: found.ModTime(), size: found.Size()}
 		}

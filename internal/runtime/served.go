@@ -32,7 +32,8 @@ type served struct {
 	// maxBatch and maxConcurrent are what the user said; atOnce is how many
 	// calls at once there may be to the endpoint, zero for no limit.
 	maxBatch, maxConcurrent, atOnce int
-	final                           []int // HTTP statuses that aren't retried
+	final                           []int            // HTTP statuses that aren't retried
+	source                          *module.Endpoint // nil unless the module has it
 
 	// spec is the function of a type. If it says no MaxConcurrent, the catalog
 	// puts the smallest atOnce of the same endpoint there.

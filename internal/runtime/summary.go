@@ -74,10 +74,10 @@ func (w *worker) functionRows(row rowFunc) {
 
 func (w *worker) ingressRows(row rowFunc) {
 	add := section(row, "ingresses")
-	for _, in := range w.cfg.Module.PlaygroundIngresses {
+	for _, in := range w.modules.module().PlaygroundIngresses {
 		add("playground", fmt.Sprintf("PUT %s://%s:%d/<namespace>/<type>/<id>", w.security.scheme(), w.cfg.PlaygroundHost, in.Port))
 	}
-	for _, in := range w.cfg.Module.Ingresses {
+	for _, in := range w.modules.module().Ingresses {
 		names := make([]string, 0, len(in.Targets)+len(in.Routers))
 		for _, t := range in.Targets {
 			names = append(names, t.String())
@@ -91,8 +91,8 @@ func (w *worker) ingressRows(row rowFunc) {
 		}
 		add(in.ID.String(), fmt.Sprintf("%s to %s", from, strings.Join(names, ", ")))
 	}
-	for i := range w.cfg.Module.CronIngresses {
-		in := &w.cfg.Module.CronIngresses[i]
+	for i := range w.modules.module().CronIngresses {
+		in := &w.modules.module().CronIngresses[i]
 		names := make([]string, len(in.Targets))
 		for i, t := range in.Targets {
 			names[i] = t.String()
@@ -104,12 +104,12 @@ func (w *worker) ingressRows(row rowFunc) {
 
 func (w *worker) egressRows(row rowFunc) {
 	add := section(row, "egresses")
-	for _, e := range w.cfg.Module.PlaygroundEgresses {
+	for _, e := range w.modules.module().PlaygroundEgresses {
 		for _, topic := range e.Topics {
 			add("playground", fmt.Sprintf("GET %s://%s:%d/%s", w.security.scheme(), w.cfg.PlaygroundHost, e.Port, topic))
 		}
 	}
-	for _, e := range w.cfg.Module.Egresses {
+	for _, e := range w.modules.module().Egresses {
 		prefix := e.Subject
 		if prefix == "" {
 			prefix = w.cfg.App + ".egress." + actor.Escape(e.ID.Namespace)
@@ -122,11 +122,11 @@ func (w *worker) egressRows(row rowFunc) {
 		}
 		add(e.ID.String(), prefix+"[.<key>]")
 	}
-	records := recordEgresses(w.cfg.Module)
+	records := recordEgresses(w.modules.module())
 	for _, id := range slices.SortedFunc(maps.Keys(records), func(a, b actor.TypeName) int { return strings.Compare(a.String(), b.String()) }) {
 		add(id.String(), w.cfg.App+".egress."+records[id].namespace+".<topic>[.<key>]")
 	}
-	if len(records)+len(w.cfg.Module.Egresses)+len(w.cfg.Module.PlaygroundEgresses) == 0 {
+	if len(records)+len(w.modules.module().Egresses)+len(w.modules.module().PlaygroundEgresses) == 0 {
 		add("none", "")
 	}
 }

@@ -35,13 +35,6 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	if cfg.NATSForKafka {
-		m, err := onNATS(cfg.Module, cfg.App)
-		if err != nil {
-			return err
-		}
-		cfg.Module = m
-	}
 	w, err := newWorker(ctx, cfg)
 	if err != nil {
 		return err
@@ -60,6 +53,7 @@ type worker struct {
 	status   *status
 	meters   *meters
 	catalog  *catalog
+	modules  *modules
 	log      zerolog.Logger
 
 	pauses   pauses
@@ -93,13 +87,11 @@ func (w *worker) acquire(ctx context.Context) (err error) {
 	if w.meters, err = newMeters(told); err != nil {
 		return err
 	}
-	endpoints, err := ofModule(w.cfg.Limits.held(w.cfg.Module), w.cfg.Log)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUsage, err)
-	}
 	w.catalog = newCatalog(w.meters.tally)
 	w.catalog.set(layerProcess, ofProcess(w.cfg.Functions))
-	w.catalog.setModule(endpoints, newEgresses(w.cfg.Module))
+	if w.modules, err = newModules(w); err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
 	w.catalog.bind(cron.Type(), &cron.Function{Ingresses: w.cronIngress})
 	w.catalog.bind(actor.CallerType(), &caller.Function{MaxAnswer: func() int { return int(w.maxAnswer.Load()) }})
 	w.meters.tally.knows = w.catalog.Known
@@ -171,7 +163,7 @@ func (w *worker) api() http.Handler {
 	return gateway.NewAPI(gateway.APIConfig{
 		App: w.cfg.App, Version: w.cfg.Version,
 		Sender: surface{w}, Caller: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
-		DeadLetters: surface{w}, DeadLetterDesk: surface{w}, StateEditor: surface{w}, Pauses: surface{w}, Timers: surface{w},
+		DeadLetters: surface{w}, DeadLetterDesk: surface{w}, StateEditor: surface{w}, Pauses: surface{w}, Timers: surface{w}, Modules: w.gatewayModules(),
 		Sample: w.sample(), LogLevel: w.logLevel,
 		Metrics: w.meters.Handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, MaxRequests: w.cfg.HTTP.MaxRequests, Log: w.cfg.Log,
 	})
@@ -180,7 +172,7 @@ func (w *worker) api() http.Handler {
 // work opens NATS and owns the partitions whenever it may, until ctx ends.
 func (w *worker) work(ctx context.Context) error {
 	w.status.set(phaseConnecting)
-	b, err := openBackbone(ctx, w.cfg, w.name, w.dir)
+	b, err := openBackbone(ctx, w.cfg, w.modules, w.name, w.dir)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -198,6 +190,7 @@ func (w *worker) work(ctx context.Context) error {
 	defer watch.Wait()
 	defer end()
 	watch.Go(func() { w.pauses.watch(watched, w, b.app) })
+	w.modules.watch(watched, b.app, watch.Go)
 	stop, err := w.takeCalls(ctx, b)
 	if err != nil {
 		return err
