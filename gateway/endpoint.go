@@ -30,6 +30,8 @@ type EndpointConfig struct {
 	// States are those of each function, with Protocol2 only: functions of
 	// Protocol3 declare theirs themselves.
 	States []StateSpec
+	// Header is sent with each call.
+	Header http.Header
 	// MaxPayloadBytes limits the body of a call, and that of an answer,
 	// decompressed. The default is 32 MiB.
 	MaxPayloadBytes int64
@@ -45,6 +47,7 @@ type Endpoint struct {
 	codec      codec
 	declared   []stateSpec // nil: functions declare theirs themselves
 	client     *http.Client
+	header     http.Header
 	log        zerolog.Logger
 
 	opened, reused atomic.Uint64
@@ -76,6 +79,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		maxPayload:    cfg.MaxPayloadBytes,
 		codec:         codec3{&texts{}},
 		client:        client,
+		header:        cfg.Header.Clone(),
 		log:           cfg.Log.With().Str("endpoint", template.name).Logger(),
 		registrations: map[actor.TypeName]*registration{},
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
@@ -140,6 +141,7 @@ func (r *remote) call(ctx context.Context, b *actor.Batch, body []byte) ([]byte,
 	if err != nil {
 		return nil, &actor.InvokeError{Kind: actor.Final, Reason: actor.ReasonBadAddress, Err: fmt.Errorf("%s is no URL", r.name)}
 	}
+	maps.Copy(req.Header, r.endpoint.header)
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Accept", contentType)
 	req.Header.Set("Accept-Encoding", acceptEncoding)

@@ -134,6 +134,7 @@ type FunctionInfo struct {
 	Endpoint        string     `json:"endpoint,omitempty"` // without credentials
 	MaxBatch        int        `json:"maxNumBatchRequests,omitempty"`
 	MaxConcurrent   int        `json:"maxConcurrentRequests,omitempty"`
+	Weight          *int       `json:"weight,omitempty"`          // its share of the addresses; nil: it has all
 	Paused          bool       `json:"paused"`                    // gets no calls
 	Backlog         *int       `json:"backlog,omitempty"`         // messages that wait; nil: not known
 	Pause           *PauseInfo `json:"pause,omitempty"`           // why; nil unless Paused

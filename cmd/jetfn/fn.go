@@ -50,6 +50,9 @@ func (f *fnLsCommand) Run(ctx context.Context, c console) error {
 		if endpoint == "" {
 			endpoint = "in this process"
 		}
+		if item.Weight != nil {
+			endpoint += ", weight " + strconv.Itoa(*item.Weight)
+		}
 		printf(table, "%s\t%s\t%s\t%s\n", item.Type, stateOf(item), backlog, endpoint)
 	}
 	if err := table.Flush(); err != nil {

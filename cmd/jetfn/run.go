@@ -66,7 +66,7 @@ func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) err
 		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask, MaxCalls: r.MaxCalls,
 		EgressMaxAge: r.EgressMaxAge, EgressMaxBytes: r.EgressMaxBytes,
 		Limits: r.Limits.config(), Telemetry: telemetry.Options{Endpoint: r.OTLP},
-		Limits: r.Limits.config(), Sources: sources, Files: r.Files, Watch: r.Watch, Strict: r.Strict,
+		Sources: sources, Files: r.Files, Watch: r.Watch, Strict: r.Strict,
 		ResetModule: r.ResetModule, RemovedWait: notAtAll(r.RemovedWait),
 		Out: c.out, Log: log,
 	})

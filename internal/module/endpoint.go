@@ -57,6 +57,10 @@ func extras(e *Endpoint, protocol string) []key {
 		optional("maxConcurrentRequests", integer(&e.MaxConcurrent, 0, 0),
 			"Calls in flight to this URL; 0: no limit. If several endpoints have the URL, the smallest limit counts. StateFun doesn't know the key."),
 		optional("failure", failure(&e.Failure), "What to do about calls that fail. StateFun doesn't know the key."),
+		optional("weight", weight{&e.Weight},
+			"This version's share of the addresses of its functions, if several endpoints have them: each of these needs a weight. An address stays with its version as long as the weights do. StateFun doesn't know the key."),
+		optional("header", headerFields{&e.Header},
+			"Headers of the calls, such as `Jetfn-Version: v2` for a proxy that tells versions apart by it. StateFun doesn't know the key."),
 		optional("protocol", choice(&e.Protocol, protocol, word[Protocol]{protocolV3, ProtocolV3}, word[Protocol]{protocolV2, ProtocolV2}),
 			"The remote function protocol: `v3` for SDKs of StateFun 3.x, `v2` for those of 2.x. StateFun doesn't know the key."),
 	}
@@ -66,7 +70,7 @@ func extras(e *Endpoint, protocol string) []key {
 // together. n is where its functions are named.
 func (l *loader) addEndpoint(o *object, e *Endpoint, n *yaml.Node, path string) {
 	if e.Functions.Namespace != "" {
-		l.once(n, path, "function "+e.Functions.String())
+		l.endpoints[e.Functions] = append(l.endpoints[e.Functions], placedEndpoint{endpoint: e, path: path, pos: l.pos(n)})
 	}
 	if states := o.value("states"); states != nil && e.Protocol == ProtocolV3 {
 		l.errorf(states, o.at("states"), "functions of protocol v3 declare their states themselves; remove the key, or say protocol: v2",

@@ -64,6 +64,7 @@ func LoadSources(paths []string, opts Options) ([]Source, *Module, Diagnostics) 
 func Parse(sources []Source, opts Options) (*Module, Diagnostics) {
 	l := newLoader(opts)
 	names := l.readAll(sources)
+	l.checkVersions()
 	if l.errors == 0 {
 		l.checkTargets()
 		l.checkRouters()
@@ -82,6 +83,8 @@ func newLoader(opts Options) *loader {
 		broken:   map[*yaml.Node]bool{},
 		expanded: map[*yaml.Node]bool{},
 		seen:     map[string]Pos{},
+
+		endpoints: map[Pattern][]placedEndpoint{},
 	}
 	if l.lookup == nil {
 		l.lookup = os.LookupEnv
@@ -122,6 +125,8 @@ type loader struct {
 	routed   []routed
 	unrouted []unrouted
 	secrets  []secretPlace
+
+	endpoints map[Pattern][]placedEndpoint
 }
 
 func (l *loader) source(data []byte) {

@@ -109,10 +109,13 @@ type Endpoint struct {
 	MaxBatch    int    // messages per call; zero or less means no limit
 	// MaxConcurrent caps the calls in flight per URL; zero means no cap.
 	MaxConcurrent int
-	Protocol      Protocol
-	States        []State // of protocol v2 only: functions of v3 declare theirs themselves
-	Transport     Transport
-	Failure       Failure
+	// Weight is its share of the addresses of its functions; nil: it has all.
+	Weight    *int
+	Header    []HeaderField // of calls, by name
+	Protocol  Protocol
+	States    []State // of protocol v2 only: functions of v3 declare theirs themselves
+	Transport Transport
+	Failure   Failure
 }
 
 // Protocol is the version of the remote function protocol that an endpoint

@@ -17,6 +17,9 @@ const (
 // secretName is what keys are called that hold secrets.
 var secretName = regexp.MustCompile(`(?i)password|secret|token|jaas|credential|authorization|cookie|api-?key`)
 
+// withDefault is a variable with its default.
+var withDefault = regexp.MustCompile(`\$\{\w+:-([^}\n]*)\}`)
+
 // secretPlace is where a secret stands.
 type secretPlace struct {
 	file string
@@ -29,23 +32,33 @@ type secretPlace struct {
 // What is a variable stays.
 func Redact(sources []Source) []Source {
 	out := slices.Clone(sources)
-	for _, value := range []string{"", unknownValue} { // an empty one has its default taken
-		l := newLoader(Options{
-			Lookup:   func(string) (string, bool) { return value, true },
-			ReadFile: func(string) ([]byte, error) { return nil, nil },
-		})
-		l.readAll(out)
-		for i := range out {
-			lines := strings.Split(string(out[i].Data), "\n")
-			for _, s := range l.secrets {
-				if s.file == out[i].Name {
-					s.redact(lines)
-				}
+	secrets := append(secretsIn(sources, false), secretsIn(sources, true)...)
+	for i := range out {
+		lines := strings.Split(string(out[i].Data), "\n")
+		for _, s := range secrets {
+			if s.file == out[i].Name {
+				s.redact(lines)
 			}
-			out[i].Data = []byte(strings.Join(lines, "\n"))
 		}
+		out[i].Data = []byte(strings.Join(lines, "\n"))
 	}
 	return out
+}
+
+// secretsIn finds secrets, with the variables' defaults taken or not.
+func secretsIn(sources []Source, defaults bool) []secretPlace {
+	l := newLoader(Options{
+		Lookup:   func(string) (string, bool) { return unknownValue, true },
+		ReadFile: func(string) ([]byte, error) { return nil, nil },
+	})
+	read := slices.Clone(sources)
+	for i := range read {
+		if defaults {
+			read[i].Data = withDefault.ReplaceAll(read[i].Data, []byte("$1"))
+		}
+	}
+	l.readAll(read)
+	return l.secrets
 }
 
 // redact takes the secret out of the lines of its file.

@@ -38,8 +38,8 @@ type catalog struct {
 // snapshot is the catalog between two changes.
 type snapshot struct {
 	layers   [layers][]*served
-	exact    [layers]map[actor.TypeName]*served
-	spaces   [layers]map[string]*served
+	exact    [layers]map[actor.TypeName]versions
+	spaces   [layers]map[string]versions
 	egresses *egresses
 	removed  []removedFunction
 
@@ -63,12 +63,12 @@ type removedFunction struct {
 func newSnapshot(s *snapshot) *snapshot {
 	s.cache = map[actor.TypeName]actor.FunctionSpec{}
 	for l, list := range s.layers {
-		s.exact[l], s.spaces[l] = map[actor.TypeName]*served{}, map[string]*served{}
+		s.exact[l], s.spaces[l] = map[actor.TypeName]versions{}, map[string]versions{}
 		for _, f := range list {
 			if t, ok := f.functions.Exact(); ok {
-				s.exact[l][t] = f
+				s.exact[l][t] = append(s.exact[l][t], f)
 			} else {
-				s.spaces[l][f.functions.Namespace] = f
+				s.spaces[l][f.functions.Namespace] = append(s.spaces[l][f.functions.Namespace], f)
 			}
 		}
 	}
@@ -150,7 +150,7 @@ func (c *catalog) List() []gateway.FunctionInfo {
 	for _, list := range c.now.Load().layers {
 		for _, f := range list {
 			out = append(out, gateway.FunctionInfo{
-				Type: f.functions.String(), Kind: f.kind, Endpoint: f.endpoint, MaxBatch: f.maxBatch, MaxConcurrent: f.maxConcurrent,
+				Type: f.functions.String(), Kind: f.kind, Endpoint: f.endpoint, MaxBatch: f.maxBatch, MaxConcurrent: f.maxConcurrent, Weight: f.weight,
 			})
 		}
 	}
@@ -160,8 +160,13 @@ func (c *catalog) List() []gateway.FunctionInfo {
 // declaredType is the type that a function declared for a state; empty if that
 // isn't known.
 func (c *catalog) declaredType(t actor.TypeName, state string) string {
-	if f := c.now.Load().find(t); f != nil && f.declared != nil {
-		return f.declared(t, state)
+	for _, f := range c.now.Load().find(t) {
+		if f.declared == nil {
+			continue
+		}
+		if declared := f.declared(t, state); declared != "" {
+			return declared
+		}
 	}
 	return ""
 }
@@ -187,8 +192,12 @@ func sumStats(a, b gateway.EndpointStats) gateway.EndpointStats {
 	return a
 }
 
-// find returns what serves t.
-func (s *snapshot) find(t actor.TypeName) *served {
+// versions are those of a layer that serve the same; the first is the only one
+// unless all have weights.
+type versions []*served
+
+// find returns what serves t; nil if nothing does.
+func (s *snapshot) find(t actor.TypeName) versions {
 	for _, some := range [][]layer{{layerProcess, layerModule}, {layerFound}} {
 		for _, l := range some {
 			if f := s.exact[l][t]; f != nil {
@@ -223,7 +232,15 @@ func (s *snapshot) lookup(t actor.TypeName, counts *tally) (actor.FunctionSpec, 
 	if len(s.cache) >= maxCached {
 		clear(s.cache)
 	}
-	spec = s.spec(t, f, counts)
+	spec = s.spec(t, f[0], counts)
+	if len(f) > 1 {
+		spec = actor.FunctionSpec{}
+		for _, v := range f {
+			if v.weight != nil {
+				spec.Versions = append(spec.Versions, actor.Version{Weight: *v.weight, FunctionSpec: s.spec(t, v, counts)})
+			}
+		}
+	}
 	s.cache[t] = spec
 	return spec, true
 }

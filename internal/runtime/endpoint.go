@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -60,6 +61,7 @@ func serveEndpoint(spec *module.Endpoint, log zerolog.Logger) (*served, error) {
 	}
 	return &served{
 		source:    spec,
+		weight:    spec.Weight,
 		functions: spec.Functions, kind: "http", endpoint: endpoint.Name(),
 		maxBatch: spec.MaxBatch, maxConcurrent: spec.MaxConcurrent, atOnce: callsAtOnce(spec), final: spec.Failure.Final,
 		spec:     func(t actor.TypeName) actor.FunctionSpec { return endpointSpec(t, spec, endpoint) },
@@ -113,6 +115,12 @@ func newEndpoint(spec *module.Endpoint, log zerolog.Logger) (*gateway.Endpoint, 
 		Transport:       transport(spec.Transport),
 		MaxPayloadBytes: int64(spec.Transport.MaxBytes),
 		Log:             log,
+	}
+	if len(spec.Header) > 0 {
+		cfg.Header = http.Header{}
+		for _, h := range spec.Header {
+			cfg.Header.Set(h.Name, h.Value)
+		}
 	}
 	if spec.Protocol == module.ProtocolV2 {
 		cfg.Protocol = gateway.Protocol2

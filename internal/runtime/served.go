@@ -34,6 +34,7 @@ type served struct {
 	maxBatch, maxConcurrent, atOnce int
 	final                           []int            // HTTP statuses that aren't retried
 	source                          *module.Endpoint // nil unless the module has it
+	weight                          *int             // its share of addresses; nil: all
 
 	// spec is the function of a type. If it says no MaxConcurrent, the catalog
 	// puts the smallest atOnce of the same endpoint there.
