@@ -87,7 +87,7 @@ func (a Address) Check() error {
 	case a.ID == "":
 		return fmt.Errorf("%w: empty id in %q", ErrBadAddress, a.String())
 	}
-	if n := len(a.Key()); n > MaxSubjectBytes {
+	if n := escapedLen(a.Type.Namespace) + escapedLen(a.Type.Name) + escapedLen(a.ID) + len(".."); n > MaxSubjectBytes {
 		return fmt.Errorf("%w: %s with an id of %d bytes is %d bytes long when escaped, the limit is %d",
 			ErrBadAddress, a.Type, len(a.ID), n, MaxSubjectBytes)
 	}
@@ -103,21 +103,26 @@ func (a Address) Key() string {
 // ParseKey reads what Key wrote. Tokens that are not in canonical escaped
 // form are refused with an error that names the right key.
 func ParseKey(key string) (Address, error) {
-	tokens := strings.Split(key, ".")
-	if len(tokens) != 3 {
-		return Address{}, fmt.Errorf("%w: %q has %d tokens, want <ns>.<type>.<id>", ErrBadAddress, key, len(tokens))
+	if n := strings.Count(key, ".") + 1; n != 3 {
+		return Address{}, fmt.Errorf("%w: %q has %d tokens, want <ns>.<type>.<id>", ErrBadAddress, key, n)
 	}
+	var tokens [3]string
+	var rest string
+	tokens[0], rest, _ = strings.Cut(key, ".")
+	tokens[1], tokens[2], _ = strings.Cut(rest, ".")
 	var parts [3]string
+	canonical := true
 	for i, token := range tokens {
 		part, err := Unescape(token)
 		if err != nil {
 			return Address{}, fmt.Errorf("%w: %q: %w", ErrBadAddress, key, err)
 		}
 		parts[i] = part
+		canonical = canonical && Escape(part) == token
 	}
 	a := Address{Type: TypeName{Namespace: parts[0], Name: parts[1]}, ID: parts[2]}
-	if canonical := a.Key(); canonical != key {
-		return a, fmt.Errorf("%w: %q is not in canonical form, use %q", ErrBadAddress, key, canonical)
+	if !canonical {
+		return a, fmt.Errorf("%w: %q is not in canonical form, use %q", ErrBadAddress, key, a.Key())
 	}
 	return a, a.Check()
 }

@@ -41,6 +41,20 @@ func Escape(s string) string {
 	return b.String()
 }
 
+// escapedLen is the length of Escape(s).
+func escapedLen(s string) int {
+	if s == "" {
+		return len(emptyToken)
+	}
+	n := len(s)
+	for i := range len(s) {
+		if !plain(s[i]) {
+			n += 2
+		}
+	}
+	return n
+}
+
 // Unescape is the inverse of Escape. It accepts tokens that are not canonical,
 // such as a raw byte that Escape would have escaped, and refuses broken =XX
 // sequences.

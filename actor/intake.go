@@ -95,7 +95,7 @@ func (n *intake) resume(now, window int64) {
 func (n *intake) open(ref inputRef) {
 	n.holes[ref] = struct{}{}
 	n.width = max(n.width, ref.index+1)
-	heap.Push(&n.lowest, ref)
+	n.lowest.add(ref)
 	if len(n.lowest) > 2*len(n.holes)+1024 { // most of it is closed
 		n.lowest = slices.DeleteFunc(n.lowest, func(ref inputRef) bool { _, open := n.holes[ref]; return !open })
 		heap.Init(&n.lowest)
@@ -110,7 +110,7 @@ func (n *intake) position() uint64 {
 		if _, open := n.holes[n.lowest[0]]; open {
 			return n.lowest[0].seq
 		}
-		heap.Pop(&n.lowest)
+		n.lowest.dropFirst()
 	}
 	return n.high + 1
 }
@@ -252,6 +252,21 @@ type refHeap []inputRef
 func (h refHeap) Len() int           { return len(h) }
 func (h refHeap) Less(i, j int) bool { return h[i].compare(h[j]) < 0 }
 func (h refHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// add is heap.Push without an allocation.
+func (h *refHeap) add(ref inputRef) {
+	*h = append(*h, ref)
+	heap.Fix(h, len(*h)-1)
+}
+
+// dropFirst is heap.Pop without one.
+func (h *refHeap) dropFirst() {
+	last := len(*h) - 1
+	(*h)[0] = (*h)[last]
+	if *h = (*h)[:last]; last > 0 {
+		heap.Fix(h, 0)
+	}
+}
 
 // Push adds an inputRef.
 func (h *refHeap) Push(x any) { *h = append(*h, x.(inputRef)) }
