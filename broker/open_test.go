@@ -149,6 +149,33 @@ func TestEgressSettingsFollowTheConfiguration(t *testing.T) {
 	wantOpenError(t, js, broker.Config{App: "app", EgressPrefix: map[actor.TypeName]string{{Namespace: "a", Name: "b"}: "x.*"}}, `"x.*"`, "a/b")
 }
 
+func TestStreamsOfAnOlderVersionGetTheShortWindow(t *testing.T) {
+	t.Parallel()
+	js := brokertest.Start(t)
+	brokertest.Open(t, js.Conn(), broker.Config{App: "app"})
+	for _, name := range []string{"APP_EGRESS", "APP_DLQ"} {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := s.CachedInfo().Config
+		cfg.Duplicates = 10 * time.Minute
+		if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	brokertest.Open(t, js.Conn(), broker.Config{App: "app"})
+	for _, name := range []string{"APP_EGRESS", "APP_DLQ"} {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.CachedInfo().Config.Duplicates; got != 2*time.Second {
+			t.Errorf("%s remembers ids for %v, want 2s", name, got)
+		}
+	}
+}
+
 func TestOpenRefusesBadNames(t *testing.T) {
 	t.Parallel()
 	js := brokertest.Start(t)

@@ -16,7 +16,8 @@ type Policy uint8
 const (
 	// Verify returns an error that names the differences. The zero value.
 	Verify Policy = iota
-	// Adapt updates subjects, age and size limits, and verifies the rest.
+	// Adapt updates subjects, age and size limits and the window for
+	// duplicates, and verifies the rest.
 	Adapt
 )
 
@@ -125,10 +126,14 @@ func named(ctx context.Context, js jetstream.JetStream, want jetstream.StreamCon
 
 // adapt changes have to want where that is allowed, and says if it did.
 func adapt(have *jetstream.StreamConfig, want jetstream.StreamConfig) bool {
-	if sameSubjects(have.Subjects, want.Subjects) && have.MaxAge == want.MaxAge && have.MaxBytes == orNone(want.MaxBytes) {
+	window := want.Duplicates
+	if window == 0 {
+		window = have.Duplicates
+	}
+	if sameSubjects(have.Subjects, want.Subjects) && have.MaxAge == want.MaxAge && have.MaxBytes == orNone(want.MaxBytes) && have.Duplicates == window {
 		return false
 	}
-	have.Subjects, have.MaxAge, have.MaxBytes = want.Subjects, want.MaxAge, want.MaxBytes
+	have.Subjects, have.MaxAge, have.MaxBytes, have.Duplicates = want.Subjects, want.MaxAge, want.MaxBytes, window
 	return true
 }
 
