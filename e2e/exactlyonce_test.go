@@ -35,6 +35,7 @@ type load struct {
 	acked atomic.Int64
 	seed  uint64
 	dice  *rand.Rand
+	pause time.Duration // of a publisher after each message
 	wg    sync.WaitGroup
 }
 
@@ -61,6 +62,13 @@ func partition(id string) int {
 // one after another, and repeats one until it is told that it is stored.
 func startLoad(t *testing.T, a *app, js jetstream.JetStream) *load {
 	t.Helper()
+	return startPacedLoad(t, a, js, 0)
+}
+
+// startPacedLoad is startLoad with so many messages a second at most; zero: as
+// many as can be.
+func startPacedLoad(t *testing.T, a *app, js jetstream.JetStream, rate int) *load {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	covered := map[int]bool{}
@@ -71,6 +79,9 @@ func startLoad(t *testing.T, a *app, js jetstream.JetStream) *load {
 		t.Fatalf("the load's sources cover %d of 64 partitions", len(covered))
 	}
 	l := &load{a: a, js: js, run: strconv.FormatUint(seed, 10), seed: seed, dice: rand.New(rand.NewPCG(seed, 1))}
+	if rate > 0 {
+		l.pause = loadWriters * time.Second / time.Duration(rate)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	for w := range loadWriters {
 		l.wg.Go(func() { l.write(ctx, w) })
@@ -93,6 +104,7 @@ func (l *load) write(ctx context.Context, writer int) {
 				}
 			}
 			l.acked.Add(1)
+			time.Sleep(l.pause)
 		}
 	}
 }

@@ -191,3 +191,31 @@ func TestAWorkerRunsWithTheDocumentedPermissions(t *testing.T) {
 		}
 	}
 }
+
+func TestAModuleChangesWithTheDocumentedPermissions(t *testing.T) {
+	t.Parallel()
+	address := documentedServer(t)
+	first, second := newRecorder(t), newRecorder(t)
+	cfg := revised(t, endpoint("example/a", first.server.URL))
+	cfg.NATSURLs = []string{"nats://worker:worker-secret@" + address}
+	w := start(t, cfg)
+	w.apply(endpoint("example/a", second.server.URL) +
+		"---\nkind: io.jetfn.nats.v1/ingress\nspec: {id: shop/in, targets: [example/a]}\n---\nkind: io.jetfn.nats.v1/egress\nspec: {id: shop/out}\n")
+	w.send("example/a/1")
+	eventually(t, "the second endpoint is called", func() bool { return second.count() == 1 })
+	for i := range 110 { // more than are kept
+		w.apply(endpoint("example/a", second.server.URL) + "# " + itoa(i) + "\n")
+	}
+	eventually(t, "old revisions are removed", func() bool { return len(w.revisions()) <= 102 })
+	if log := w.log.String(); strings.Contains(strings.ToLower(log), "permission") {
+		t.Errorf("the log speaks of permissions:\n%s", log)
+	}
+	nc, err := nats.Connect("nats://client:client-secret@" + address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Request("$KV.jetfn_meta.module.200", []byte("{}"), time.Second); err == nil {
+		t.Error("a client wrote a revision of the module")
+	}
+}
