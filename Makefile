@@ -95,6 +95,10 @@ bench: build ## Measure the standard set, into docs/performance.md. BENCHFLAGS='
 bench-go: ## Run the Go benchmarks; compare two runs with benchstat.
 	$(GO) test -run '^$$' -bench . -count $(or $(COUNT),6) ./actor ./broker ./gateway ./kvstate
 
+.PHONY: bench-timers
+bench-timers: build ## Measure a worker with a million delayed messages. BENCHFLAGS='-timers 100000 -over 1m …' changes it.
+	$(GO) run ./internal/bench/timers -jetfn bin/jetfn $(BENCHFLAGS)
+
 .PHONY: bench-compare
 bench-compare: build ## Measure Restate beside jetfn; needs npm. ROUNDS, DURATION and LOADS change it.
 	scripts/bench-compare bin/jetfn

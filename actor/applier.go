@@ -115,7 +115,7 @@ func (a *applier) hand(d *durableCommit) {
 		p.states.commit(&d.invocations[i], d.epoch, effect, d.recovered)
 	}
 	for i := range d.invocations {
-		p.states.answerWaiting(d.invocations[i].target)
+		p.states.answer(&d.invocations[i])
 	}
 	p.timers.commit(d.commit, effect, d.recovered)
 	a.done(effect) // its own

@@ -16,12 +16,27 @@ type StateView struct {
 	Partition int
 	Commit    uint64 // the newest one that changed it; zero: none that is known
 	Revision  uint64 // of the stored record, which follows; zero: not stored yet
+	// Entries are the entries that were asked for, whose values, if they have
+	// any, are in State.
+	Entries []EntryView
+}
+
+// EntryView is an entry of a table as it is durable.
+type EntryView struct {
+	Name   string // "<table>/<key>"
+	Commit uint64 // the newest one that changed it; zero: none that is known
 }
 
 // Query returns the state of a. It sees every call whose commit was durable
 // before.
 func (p *Processor) Query(ctx context.Context, a Address) (StateView, error) {
 	return ask(ctx, p, func(part *Partition, reply func(StateView, error)) { part.Query(a, reply) })
+}
+
+// QueryEntries returns the state of a with these entries of its tables. Each
+// is as of every call whose commit was durable before.
+func (p *Processor) QueryEntries(ctx context.Context, a Address, names []string) (StateView, error) {
+	return ask(ctx, p, func(part *Partition, reply func(StateView, error)) { part.QueryEntries(a, names, reply) })
 }
 
 // Edit has decide change the state of a between two of its calls, and returns

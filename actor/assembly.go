@@ -29,15 +29,15 @@ func (p *Partition) assemble() {
 			}
 			p.timers.assembled(tm, TimerID{p.writer.epoch, number, len(set)})
 			set = append(set, tm)
-			c.timersSet = append(c.timersSet, tm.Timer)
+			c.timersSet = append(c.timersSet, tm.timer())
 		}
 		for _, tm := range done.cancelled {
-			if tm.ID != (TimerID{}) {
-				c.timersGone = append(c.timersGone, goneTimer{id: tm.ID})
+			if tm.id != (TimerID{}) {
+				c.timersGone = append(c.timersGone, goneTimer{id: tm.id})
 			}
 		}
 		if done.fired != nil && !mutant.On("fired-not-recorded") {
-			c.timersGone = append(c.timersGone, goneTimer{id: done.fired.ID, fired: true})
+			c.timersGone = append(c.timersGone, goneTimer{id: done.fired.id, fired: true})
 		}
 	}
 	if !p.advance(c, consumed) {

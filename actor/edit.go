@@ -2,7 +2,6 @@ package actor
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/jetfn/jetfn/internal/mutant"
 )
@@ -11,7 +10,8 @@ import (
 // operator's. It is called once, between two calls of the address, with its
 // state after all of them, which is durable, and with the partition's time in
 // Unix milliseconds. It must depend on nothing else that changes, and must not
-// block. After an error nothing has changed.
+// block. After an error nothing has changed; after MissingEntries it is called
+// again with these entries of the address.
 type Edit func(v StateView, now int64) (Edited, error)
 
 // Edited is what an Edit changes, all or nothing.
@@ -25,6 +25,7 @@ type Edited struct {
 // waitingEdit is an Edit whose turn has not come.
 type waitingEdit struct {
 	entry  *entry
+	tables []*entry // entries of tables that decide has asked for
 	decide Edit
 	reply  func(StateView, error)
 }
@@ -52,17 +53,21 @@ func (p *Partition) editNext(a Address) {
 	}
 	e, act := list[0].entry, p.activations[a]
 	switch {
-	case !e.loaded, act != nil && act.phase == actRunning && !mutant.On("edit-during-call"):
+	case !list[0].loaded(), act != nil && act.phase == actRunning && !mutant.On("edit-during-call"):
 		return // it is called again
-	case e.asked != e.settled:
-		e.waiting = append(e.waiting, stateWaiter{need: e.asked, reply: func() { p.editNext(a) }})
+	}
+	for _, e := range append(list[0].tables, e) {
+		if e.asked != e.settled {
+			e.waiting = append(e.waiting, stateWaiter{need: e.asked, reply: func() { p.editNext(a) }})
+			return
+		}
+	}
+	if !p.edit(list[0]) {
 		return
 	}
-	p.edits[a] = list[1:]
-	if len(list) == 1 {
+	if p.edits[a] = list[1:]; len(list) == 1 {
 		delete(p.edits, a)
 	}
-	p.edit(list[0])
 	if len(p.edits[a]) > 0 {
 		p.editNext(a)
 		return
@@ -72,21 +77,29 @@ func (p *Partition) editNext(a Address) {
 	}
 }
 
-// edit makes a completion of what the Edit wants.
-func (p *Partition) edit(w *waitingEdit) {
+// edit makes a completion of what the Edit wants. It is false if that needs
+// more entries first.
+func (p *Partition) edit(w *waitingEdit) bool {
 	e := w.entry
-	before := p.states.view(e)
-	expired := before.State.expired(p.now)
-	before.State = before.State.apply(expired)
+	expired, state := e.durable.expired(p.now), e.durable.Alive(p.now)
+	for _, t := range w.tables {
+		expired = append(expired, t.durable.expired(p.now)...)
+	}
+	before := p.states.viewWith(e, w.tables)
 	change, err := w.decide(before, p.now)
-	next, muts := p.mutate(before.State, change.Mutations)
+	if missing := (*MissingEntries)(nil); errors.As(err, &missing) {
+		if err = p.editWants(w, missing.Names); err == nil {
+			return false
+		}
+	}
+	next, muts := p.mutate(state, change.Mutations)
 	if err == nil {
-		err = p.checkEdited(e.addr, &change, next)
+		err = p.checkEdited(e.addr, &change, next, muts)
 	}
 	if err != nil || len(muts) == 0 {
-		p.states.release(e)
+		w.release(p)
 		w.reply(before, err)
-		return
+		return true
 	}
 	c := &completion{target: e.addr, mutations: append(expired, muts...), sends: change.Sends, size: 64}
 	for _, m := range c.mutations {
@@ -96,27 +109,22 @@ func (p *Partition) edit(w *waitingEdit) {
 		c.size += c.sends[i].Size()
 	}
 	p.states.propose(e.addr, c.mutations)
-	p.complete(c)
-	e.waiting = append(e.waiting, stateWaiter{need: e.asked, reply: func() {
-		after := p.states.view(e)
-		after.State = after.State.Alive(p.now)
-		p.states.release(e)
+	c.told = func() {
+		after := p.states.viewWith(e, w.tables)
+		w.release(p)
 		w.reply(after, nil)
-	}})
+	}
+	p.complete(c)
+	return true
 }
 
 // checkEdited refuses what can't be committed.
-func (p *Partition) checkEdited(self Address, change *Edited, next State) error {
+func (p *Partition) checkEdited(self Address, change *Edited, next State, muts []stateMutation) error {
 	if len(change.Sends) > 0 && len(change.Mutations) == 0 {
 		return errors.New("an edit sends without changing a state")
 	}
-	for i := range change.Mutations {
-		if strings.Contains(change.Mutations[i].Name, "/") {
-			return protocolError("the entry %q of a table of %s can't be edited", change.Mutations[i].Name, self)
-		}
-	}
-	if size := next.Size(); size > p.cfg.MaxState {
-		return limitError("the state of %s would take %d bytes, the limit is %d", self, size, p.cfg.MaxState)
+	if err := p.checkStates(self, next, muts); err != nil {
+		return err
 	}
 	effects := &Effects{}
 	for i := range change.Sends {
@@ -131,7 +139,7 @@ func (p *Partition) refuseEdits(a Address, err error) {
 	list := p.edits[a]
 	delete(p.edits, a)
 	for _, w := range list {
-		p.states.release(w.entry)
+		w.release(p)
 		w.reply(StateView{}, err)
 	}
 }

@@ -125,10 +125,10 @@ func (p *Partition) delay(c *completion, d *Delayed) {
 	if c.span.Traced() {
 		trace = trace.delayed()
 	}
-	tm := &timer{Timer: Timer{
+	tm := newTimer(&Timer{
 		DueAt: p.now + d.Delay.Milliseconds(), Token: d.Token,
 		Envelope: Envelope{Target: d.Target, Caller: c.target, Value: d.Value, Trace: trace},
-	}}
+	})
 	p.timers.propose(tm)
 	c.set = append(c.set, tm)
 }
@@ -233,10 +233,8 @@ func (p *Partition) fireTimers() {
 		if tm == nil {
 			return
 		}
-		c := &completion{
-			target: tm.Envelope.Caller, trace: tm.Envelope.Trace, fired: tm,
-			sends: []Envelope{tm.Envelope}, size: tm.Envelope.Size() + 64,
-		}
+		e := tm.envelope()
+		c := &completion{target: e.Caller, trace: e.Trace, fired: tm, sends: []Envelope{e}, size: e.Size() + 64}
 		p.firing += c.size
 		p.complete(c)
 	}

@@ -187,8 +187,10 @@ func (d *performer) blocking(ctx context.Context, r Request) Event {
 		l, err := d.ports.State.Load(ctx, r.key)
 		return func(part *Partition) { part.states.answered(r.key, l, err) }
 	case loadTimers:
-		list, err := d.ports.Timers.LoadAll(ctx)
-		return func(part *Partition) { part.timersLoaded(list, err) }
+		err := d.ports.Timers.LoadAll(ctx, func(list []Timer) {
+			d.host.Post(func(part *Partition) { part.timers.read(r.run, list) })
+		})
+		return func(part *Partition) { part.timersLoaded(r.run, err) }
 	}
 	return nil
 }

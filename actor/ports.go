@@ -187,8 +187,9 @@ type TimerStore interface {
 	Put(t Timer, done func(WriteResult))
 	// Delete removes a timer and leaves a marker, whether it was there or not.
 	Delete(id TimerID, done func(WriteResult))
-	// LoadAll returns all timers stored. It is complete or an error.
-	LoadAll(ctx context.Context) ([]Timer, error)
+	// LoadAll hands all timers stored to take, some at a time. It is complete or
+	// an error, and after an error what it has handed out counts for nothing.
+	LoadAll(ctx context.Context, take func([]Timer)) error
 }
 
 // PauseStore keeps what failures have paused, beside what operators have.

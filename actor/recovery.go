@@ -349,23 +349,23 @@ func (r *recovery) replayed() {
 	}
 	p.phase = phaseLoadingTimers
 	if p.timers.used {
-		p.request(loadTimers{})
+		p.timers.load()
 		return
 	}
-	p.timersLoaded(nil, nil)
+	p.timersLoaded(0, nil)
 }
 
 // timersLoaded answers loadTimers; the partition runs from here on.
-func (p *Partition) timersLoaded(stored []Timer, err error) {
-	if p.phase != phaseLoadingTimers {
+func (p *Partition) timersLoaded(run int, err error) {
+	if p.phase != phaseLoadingTimers || run != p.timers.run {
 		return
 	}
 	if err != nil {
 		p.notice(noticeWarn, "timers can't be loaded, trying again", Address{}, err)
-		p.after(statePause, func() { p.request(loadTimers{}) })
+		p.after(statePause, p.timers.load)
 		return
 	}
-	p.timers.resume(stored)
+	p.timers.resume()
 	p.phase, p.openedAt = phaseRunning, p.now
 	if p.recovery.commits > 0 || p.recovery.records > 16 {
 		p.checkpointLater()

@@ -72,8 +72,8 @@ type (
 	putTimer struct{ timer Timer }
 	// deleteTimer is answered by timerDeleted.
 	deleteTimer struct{ id TimerID }
-	// loadTimers is answered by timersLoaded.
-	loadTimers struct{}
+	// loadTimers is answered by any number of timersRead, and timersLoaded.
+	loadTimers struct{ run int }
 	// writePause is answered by pauseWritten.
 	writePause struct {
 		key      PauseKey

@@ -124,7 +124,7 @@ func (p *Partition) pass(c *completion, e *Envelope, due int64) {
 		c.sends = append(c.sends, *e)
 		return
 	}
-	tm := &timer{Timer: Timer{DueAt: due, Envelope: *e}}
+	tm := newTimer(&Timer{DueAt: due, Envelope: *e})
 	p.timers.propose(tm)
 	c.set = append(c.set, tm)
 }

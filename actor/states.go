@@ -110,9 +110,11 @@ func (s *states) release(e *entry) {
 	s.rest(e)
 }
 
-// rest lets go of an entry that nobody needs: it may be evicted (K5).
+// rest lets go of an entry that nobody needs: it may be evicted (K5). One that
+// was evicted before, maybe by a caller's caller, stays so: its key may have
+// another entry by now.
 func (s *states) rest(e *entry) {
-	if e.users > 0 || e.at != nil || !e.clean() {
+	if e.users > 0 || e.at != nil || !e.clean() || s.entries[e.key] != e {
 		return
 	}
 	e.at = s.idle.PushBack(e)
@@ -338,8 +340,8 @@ func (e *entry) change(muts []stateMutation) {
 
 // answerWaiting is called when all that a durable commit changed is in e, so
 // that a commit's number stands for one state.
-func (s *states) answerWaiting(a Address) {
-	e := s.entries[StateKey{Address: a}]
+func (s *states) answerWaiting(k StateKey) {
+	e := s.entries[k]
 	if e == nil {
 		return
 	}
@@ -477,12 +479,17 @@ func (s *states) query(a Address, reply func(StateView, error)) {
 		s.release(e)
 		reply(view, nil)
 	}
+	s.whenSettled(e, answer)
+}
+
+// whenSettled calls then with all changes durable that are proposed now.
+func (s *states) whenSettled(e *entry, then func()) {
 	s.whenLoaded(e, func() {
 		if e.settled == e.asked {
-			answer()
+			then()
 			return
 		}
-		e.waiting = append(e.waiting, stateWaiter{need: e.asked, reply: answer})
+		e.waiting = append(e.waiting, stateWaiter{need: e.asked, reply: then})
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 
 // timerScan is how many timers one question looks at, so that a partition with
 // many of them goes on meanwhile.
-const timerScan = 20_000
+const timerScan = 2000
 
 // TimerQuery asks for timers that are pending, in the order in which they
 // fire.
@@ -38,8 +38,8 @@ func (p *Partition) Timers(q TimerQuery) (page TimerPage) {
 		}
 		looked++
 		page.Next = tm.place()
-		if q.Match == nil || q.Match(&tm.Timer) {
-			page.Timers = append(page.Timers, tm.Timer)
+		if t := tm.timer(); q.Match == nil || q.Match(&t) {
+			page.Timers = append(page.Timers, t)
 		}
 		return true
 	})
@@ -52,7 +52,7 @@ func (p *Partition) Timer(id TimerID) (Timer, bool) {
 	if tm == nil || tm.state != timerArmed {
 		return Timer{}, false
 	}
-	return tm.Timer, true
+	return tm.timer(), true
 }
 
 // CancelTimer cancels a timer that is pending, as its sender could by its
@@ -76,8 +76,9 @@ func (p *Partition) CancelTimer(id TimerID, reply func(Timer, error)) {
 		return
 	}
 	p.timers.forget(tm)
-	c.target, c.cancelled = tm.Envelope.Caller, []*timer{tm}
-	c.told = func() { reply(tm.Timer, nil) }
+	t := tm.timer()
+	c.target, c.cancelled = t.Envelope.Caller, []*timer{tm}
+	c.told = func() { reply(t, nil) }
 	if mutant.On("timer-cancel-early") {
 		c.told()
 		c.told = nil

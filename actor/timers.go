@@ -1,17 +1,22 @@
 package actor
 
 import (
+	"bytes"
 	"cmp"
+	"fmt"
 
 	"github.com/jetfn/jetfn/internal/mutant"
 )
 
-// timerPause is the pause before a write of the timer store is repeated.
-const timerPause = 200
+// timerPause is the pause before a write of the timer store is repeated, in
+// milliseconds.
+const timerPause = 1000
 
-// timerWindow is how many writes of the timer store are on their way at once,
-// as many as go in one batch.
-const timerWindow = 1000
+// timerWindow is how many writes of the timer store a partition has on their
+// way at once. All partitions of a worker share its connection: with many more,
+// a busy server would not answer within the time that a write is given, and
+// they would all be made again.
+const timerWindow = 64
 
 // timers are the delayed messages that addresses of this partition have set
 // (PROTOCOL T1–T5).
@@ -26,6 +31,9 @@ type timers struct {
 	writing int
 
 	replaying bool
+	loading   []*timer              // what has been read from the store so far
+	run       int                   // of loads: a failed one is begun again
+	scratch   []byte                // of pack
 	gone      map[TimerID]*applying // replayed removals of timers that the store may hold
 	removing  map[TimerID]*applying // removals under way
 	armed     int
@@ -34,8 +42,16 @@ type timers struct {
 // timerToken is a cancellation token in its scope: the id of the sender.
 type timerToken struct{ id, token string }
 
+// timer is a Timer in memory. There may be a million: once it is armed, its
+// message is kept as bytes of its own, which is one object in place of ten and
+// holds nothing else in memory.
 type timer struct {
-	Timer
+	id      TimerID
+	dueAt   int64
+	token   timerToken // zero: can't be cancelled by its sender
+	message *Envelope  // until it is armed
+	packed  []byte     // the message, from then on
+
 	state  timerState
 	stored timerStored
 	effect *applying // of the commit that set it, while its put is awaited
@@ -72,15 +88,47 @@ func newTimers(p *Partition) *timers {
 	}
 }
 
-func (t *timers) scope(tm *timer) timerToken { return timerToken{tm.Envelope.Caller.ID, tm.Token} }
+// newTimer takes t over.
+func newTimer(t *Timer) *timer {
+	tm := &timer{id: t.ID, dueAt: t.DueAt, message: &t.Envelope}
+	if t.Token != "" {
+		tm.token = timerToken{t.Envelope.Caller.ID, t.Token}
+	}
+	return tm
+}
+
+// pack makes the message bytes.
+func (t *timers) pack(tm *timer) {
+	if tm.message != nil {
+		t.scratch = AppendEnvelope(t.scratch[:0], tm.message)
+		tm.packed, tm.message = bytes.Clone(t.scratch), nil
+	}
+}
+
+// envelope is the message.
+func (tm *timer) envelope() Envelope {
+	if tm.message != nil {
+		return *tm.message
+	}
+	e, err := ParseEnvelope(tm.packed)
+	if err != nil {
+		panic(fmt.Sprintf("actor: a timer's own bytes: %v", err))
+	}
+	return e
+}
+
+// timer is tm as others see it.
+func (tm *timer) timer() Timer {
+	return Timer{ID: tm.id, DueAt: tm.dueAt, Token: tm.token.token, Envelope: tm.envelope()}
+}
 
 // pending returns the timer that token names in the scope of id.
 func (t *timers) pending(id, token string) *timer { return t.tokens[timerToken{id, token}] }
 
 // propose adds a timer that an invocation set. Its token must be free.
 func (t *timers) propose(tm *timer) {
-	if tm.Token != "" {
-		t.tokens[t.scope(tm)] = tm
+	if tm.token != (timerToken{}) {
+		t.tokens[tm.token] = tm
 	}
 }
 
@@ -93,14 +141,14 @@ func (t *timers) forget(tm *timer) {
 		}
 	}
 	tm.state = timerGone
-	if tm.Token != "" && t.tokens[t.scope(tm)] == tm {
-		delete(t.tokens, t.scope(tm))
+	if t.tokens[tm.token] == tm {
+		delete(t.tokens, tm.token)
 	}
 }
 
 // assembled gives tm its id.
 func (t *timers) assembled(tm *timer, id TimerID) {
-	tm.ID = id
+	tm.id = id
 	t.byID[id] = tm
 	if tm.state == timerProposed {
 		tm.state = timerCommitted
@@ -130,7 +178,7 @@ func (t *timers) set(set *Timer, effect *applying, recovered bool) *timer {
 	t.used = true
 	tm := t.byID[set.ID]
 	if tm == nil {
-		tm = &timer{Timer: *set}
+		tm = newTimer(set)
 		t.byID[set.ID] = tm
 		t.propose(tm)
 	}
@@ -152,6 +200,7 @@ func (t *timers) set(set *Timer, effect *applying, recovered bool) *timer {
 func (t *timers) arm(tm *timer) {
 	tm.state = timerArmed
 	t.armed++
+	t.pack(tm)
 	if !t.replaying {
 		t.due.add(tm)
 	}
@@ -176,7 +225,7 @@ func (t *timers) pump() {
 		case w.put.effect != nil && w.put.stored != storedWriting: // otherwise it needs none any more
 			t.writing++
 			w.put.stored = storedWriting
-			t.p.request(putTimer{w.put.Timer})
+			t.p.request(putTimer{w.put.timer()})
 		}
 	}
 	if len(t.queue) == 0 {
@@ -262,17 +311,37 @@ func (t *timers) deleted(id TimerID, res WriteResult) {
 	t.p.done(effect)
 }
 
+// load reads the store from its start.
+func (t *timers) load() {
+	t.run++
+	t.loading = nil
+	t.p.request(loadTimers{t.run})
+}
+
+// read takes some of the timers that the store holds.
+func (t *timers) read(run int, stored []Timer) {
+	if t.p.phase != phaseLoadingTimers || run != t.run {
+		return
+	}
+	for i := range stored {
+		tm := newTimer(&stored[i])
+		tm.stored = storedYes
+		t.pack(tm)
+		t.loading = append(t.loading, tm)
+	}
+}
+
 // resume ends replay with the timers that the store holds: the journal's tail
 // goes over them.
-func (t *timers) resume(stored []Timer) {
+func (t *timers) resume() {
 	t.replaying = false
-	for i := range stored {
-		id := stored[i].ID
-		if t.gone[id] != nil && !mutant.On("timers-without-tail") || t.byID[id] != nil {
+	stored := t.loading
+	t.loading = nil
+	for _, tm := range stored {
+		if t.gone[tm.id] != nil && !mutant.On("timers-without-tail") || t.byID[tm.id] != nil {
 			continue
 		}
-		tm := &timer{Timer: stored[i], stored: storedYes}
-		t.byID[id] = tm
+		t.byID[tm.id] = tm
 		t.propose(tm)
 		t.armed++
 		tm.state = timerArmed
@@ -293,14 +362,14 @@ func (t *timers) nextDue() (at int64, ok bool) {
 	if tm == nil {
 		return 0, false
 	}
-	return tm.DueAt, true
+	return tm.dueAt, true
 }
 
 // fire takes the next timer that is due; nil if there is none. The caller
 // puts its removal into a commit.
 func (t *timers) fire(now int64) *timer {
 	tm := t.due.first()
-	if tm == nil || tm.DueAt > now {
+	if tm == nil || tm.dueAt > now {
 		return nil
 	}
 	t.forget(tm)
@@ -315,7 +384,7 @@ type TimerPlace struct {
 }
 
 // place is where tm stands.
-func (tm *timer) place() TimerPlace { return TimerPlace{tm.DueAt, tm.ID} }
+func (tm *timer) place() TimerPlace { return TimerPlace{tm.dueAt, tm.id} }
 
 // Compare is negative if p is before o, positive if it is behind.
 func (p TimerPlace) Compare(o TimerPlace) int {

@@ -106,6 +106,7 @@ type App struct {
 	egressScan *scanner
 	dlqScan    *scanner
 	letterAt   *letterIndex
+	timerLoads timerLoads
 	prefixes   atomic.Pointer[map[actor.TypeName]string] // of egresses
 	fed        atomic.Pointer[Targets]                   // what the ingress feed uses
 	gate       atomic.Pointer[gate]                      // the open one

@@ -154,13 +154,13 @@ func TestAForeignKeyAmongTheTimersIsIgnoredAndADamagedOneIsAnError(t *testing.T)
 	if _, err := kv.PutString(t.Context(), "1.note", "x"); err != nil {
 		t.Fatal(err)
 	}
-	if timers, err := app.Ports(1).Timers.LoadAll(t.Context()); err != nil || len(timers) != 0 {
+	if timers, err := actortest.Timers(t.Context(), app.Ports(1).Timers); err != nil || len(timers) != 0 {
 		t.Errorf("LoadAll = %v, %v, want none", timers, err)
 	}
 	if _, err := kv.PutString(t.Context(), "1.2.3.4", "x"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.Ports(1).Timers.LoadAll(t.Context()); err == nil || !strings.Contains(err.Error(), "1.2.3.4") || errors.Is(err, actor.ErrNotFound) {
+	if _, err := actortest.Timers(t.Context(), app.Ports(1).Timers); err == nil || !strings.Contains(err.Error(), "1.2.3.4") || errors.Is(err, actor.ErrNotFound) {
 		t.Errorf("LoadAll = %v, want an error that names the key", err)
 	}
 }

@@ -30,6 +30,7 @@ type APIConfig struct {
 	Pauses         Pauses       // nil: functions can't be paused
 	Timers         Timers       // nil: /v1/timers is not found
 	Modules        Modules      // nil: /v1/modules is not found
+	Tables         Tables       // nil: entries of tables can't be looked at
 	Metrics        http.Handler // nil: /metrics is not found
 	LogLevel       LogLevel     // nil: /v1/log is not found
 	// Sample decides whether the trace of a call without one is recorded; nil:

@@ -90,9 +90,11 @@ func callProblems() []slug {
 func stateOperations() map[string]operation {
 	return map[string]operation{
 		"GET /v1/state/{namespace}/{type}/{id}": {
-			summary:  "What an address remembers.",
+			summary: "What an address remembers: its values or, with table, entries of its tables.",
+			query: append([]parameter{{name: "table", about: "entries of this table, or of all with *, in the order of their keys", schema: schema{"type": "string"}}},
+				pageParameters()...),
 			answers:  []outcome{{status: http.StatusOK, about: "its state", media: []string{jsonType}, schema: schemaFor[AddressState]()}},
-			problems: []slug{notFound, notReady, timeout},
+			problems: []slug{badRequest, notFound, notReady, timeout},
 		},
 		"GET /v1/state/{namespace}/{type}": {
 			summary:  "The addresses of a type that have state.",
@@ -110,13 +112,16 @@ func stateEditOperations() map[string]operation {
 	query, header := valueParameters()
 	problems := []slug{badBody, badRequest, unknownFunction, notFound, revisionDiffers, tooLarge, badType, unsupported, notReady, timeout}
 	return map[string]operation{
+		"GET /v1/state/{namespace}/{type}/{id}/{name}": {
+			summary: "One value of an address, or one entry, <table>%2F<key>, of a table.", answers: changed, problems: []slug{badRequest, notFound, notReady, timeout, unsupported},
+		},
 		"PUT /v1/state/{namespace}/{type}/{id}/{name}": {
-			summary: "Set a value of an address, between two of its calls. The value is the body.",
+			summary: "Set a value of an address, or an entry <table>%2F<key>, between two of its calls. The value is the body.",
 			query:   query, header: append(header, match), body: []string{"text/plain", "application/octet-stream"},
 			answers: changed, problems: problems,
 		},
 		"DELETE /v1/state/{namespace}/{type}/{id}/{name}": {
-			summary: "Remove a value of an address.", header: []parameter{match}, answers: changed, problems: problems,
+			summary: "Remove a value or an entry of an address.", header: []parameter{match}, answers: changed, problems: problems,
 		},
 		"DELETE /v1/state/{namespace}/{type}/{id}": {
 			summary: "Remove all values of an address.", header: []parameter{match}, answers: changed, problems: problems,

@@ -167,6 +167,8 @@ func problemOf(err error, write bool) *Problem {
 		return problem(revisionDiffers, err.Error())
 	case errors.Is(err, ErrUnknownFunction):
 		return problem(unknownFunction, err.Error())
+	case errors.As(err, new(*actor.InvokeError)): // an edit that can't be
+		return problem(badRequest, err.Error())
 	case errors.Is(err, ErrBadType):
 		return problem(badType, err.Error())
 	case errors.Is(err, ErrUnknown), errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -58,6 +58,10 @@ func (a *api) serveState(w http.ResponseWriter, r *http.Request, raw []string) {
 		a.fail(w, r, p, target)
 		return
 	}
+	if r.URL.Query().Has("table") {
+		a.serveEntries(w, r, target)
+		return
+	}
 	view, err := a.States.State(r.Context(), target)
 	if err == nil && len(view.State) == 0 {
 		err = ErrNotFound

@@ -34,6 +34,7 @@ func (a *api) stateEditRoutes() []route {
 		return nil
 	}
 	return []route{
+		{method: http.MethodGet, path: "/v1/state/{namespace}/{type}/{id}/{name}", role: RoleRead, serve: a.serveStateValue},
 		{method: http.MethodDelete, path: "/v1/state/{namespace}/{type}/{id}", role: RoleAdmin, serve: a.serveStateRemoval},
 		{method: http.MethodPut, path: "/v1/state/{namespace}/{type}/{id}/{name}", role: RoleAdmin, serve: a.serveStateChange},
 		{method: http.MethodDelete, path: "/v1/state/{namespace}/{type}/{id}/{name}", role: RoleAdmin, serve: a.serveStateRemoval},
@@ -65,8 +66,9 @@ func (a *api) stateEdit(r *http.Request, raw []string) (e stateEdit, p *Problem)
 		if p != nil {
 			return e, p
 		}
-		if e.name = parts[0]; strings.Contains(e.name, "/") {
-			return e, problem(unsupported, "entries of tables can't be changed from outside yet")
+		e.name = parts[0]
+		if p := a.checkEntry(&e); p != nil {
+			return e, p
 		}
 	}
 	e.revision, p = revisionOf(r)
@@ -126,6 +128,11 @@ func (a *api) serveStateChange(w http.ResponseWriter, r *http.Request, raw []str
 		a.fail(w, r, p, e.target)
 		return
 	}
+	if e.entry() {
+		view, err := a.editEntry(r.Context(), &e, &given)
+		a.answerState(w, r, e.target, &view, err)
+		return
+	}
 	view, err := a.StateEditor.EditState(r.Context(), e.target, func(v actor.StateView, now int64) (actor.Edited, error) {
 		if err := e.revision.check(&v); err != nil {
 			return actor.Edited{}, err
@@ -145,6 +152,11 @@ func (a *api) serveStateRemoval(w http.ResponseWriter, r *http.Request, raw []st
 	e, p := a.stateEdit(r, raw)
 	if p != nil {
 		a.fail(w, r, p, e.target)
+		return
+	}
+	if e.entry() {
+		view, err := a.editEntry(r.Context(), &e, nil)
+		a.answerState(w, r, e.target, &view, err)
 		return
 	}
 	view, err := a.StateEditor.EditState(r.Context(), e.target, func(v actor.StateView, _ int64) (actor.Edited, error) {

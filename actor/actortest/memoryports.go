@@ -203,7 +203,7 @@ func (t *memoryTimers) Delete(id actor.TimerID, done func(actor.WriteResult)) {
 	done(actor.WriteResult{Outcome: actor.Stored, Seq: seq})
 }
 
-func (t *memoryTimers) LoadAll(context.Context) ([]actor.Timer, error) {
+func (t *memoryTimers) LoadAll(_ context.Context, take func([]actor.Timer)) error {
 	t.m.mu.Lock()
 	defer t.m.mu.Unlock()
 	var found []memoryEntry
@@ -213,13 +213,12 @@ func (t *memoryTimers) LoadAll(context.Context) ([]actor.Timer, error) {
 		}
 	}
 	slices.SortFunc(found, func(a, b memoryEntry) int { return cmp.Compare(a.seq, b.seq) })
-	var out []actor.Timer
 	for _, e := range found {
 		if timer, _ := e.item.(partitionTimer); timer.partition == t.p {
-			out = append(out, timer.Timer)
+			take([]actor.Timer{timer.Timer})
 		}
 	}
-	return out, nil
+	return nil
 }
 
 type memoryReplies struct{ m *Memory }

@@ -2,6 +2,7 @@ package actortest
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"testing"
 
@@ -55,9 +56,15 @@ func remove(t *testing.T, s actor.TimerStore, id actor.TimerID) {
 	}
 }
 
+// Timers returns all that s holds.
+func Timers(ctx context.Context, s actor.TimerStore) (all []actor.Timer, err error) {
+	err = s.LoadAll(ctx, func(list []actor.Timer) { all = append(all, list...) })
+	return all, err
+}
+
 func wantTimers(t *testing.T, s actor.TimerStore, want ...actor.Timer) {
 	t.Helper()
-	got, err := s.LoadAll(t.Context())
+	got, err := Timers(t.Context(), s)
 	if err != nil {
 		t.Fatalf("LoadAll = %v", err)
 	}

@@ -36,6 +36,7 @@ func examples() map[string][]string {
 		"state get": {
 			"jetfn state get example/greeter/Ada",
 			"jetfn state get example/greeter/Ada -o json",
+			"jetfn state get shop/cart/17 --table items --limit 20",
 		},
 		"state ls": {
 			"jetfn state ls example/greeter",

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -28,7 +30,10 @@ type stateCommand struct {
 // stateGetCommand is jetfn state get.
 type stateGetCommand struct {
 	Address string `arg:"" help:"namespace/type/id."`
-	Name    string `arg:"" optional:"" help:"Show the value of this state only, JSON indented."`
+	Name    string `arg:"" optional:"" help:"Show the value of this state, or of the entry TABLE/KEY, only, JSON indented."`
+	Table   string `env:"-" placeholder:"NAME" help:"Show the entries of this table, in the order of their keys; *: of all."`
+	After   string `env:"-" placeholder:"TABLE/KEY" help:"With --table: begin behind this entry."`
+	Limit   int    `default:"0" help:"With --table: how many entries to show; 0: all."`
 	serverFlags
 }
 
@@ -39,6 +44,14 @@ func (s *stateGetCommand) Run(ctx context.Context, c console) error {
 		return err
 	}
 	var state gateway.AddressState
+	switch {
+	case s.Table != "" && s.Name != "":
+		return usage{errors.New("say either a name or --table")}
+	case s.Table != "":
+		return s.entries(ctx, c, path)
+	case s.Name != "":
+		path += "/" + url.PathEscape(s.Name)
+	}
 	if err := s.do(ctx, http.MethodGet, "/v1/state/"+path, nil, nil, &state); err != nil {
 		return err
 	}
@@ -49,6 +62,42 @@ func (s *stateGetCommand) Run(ctx context.Context, c console) error {
 		return json.NewEncoder(c.out).Encode(state)
 	}
 	return writeStates(c.out, []gateway.AddressState{state})
+}
+
+// entries prints entries of tables, page by page.
+func (s *stateGetCommand) entries(ctx context.Context, c console, path string) error {
+	const most = 1000
+	var all gateway.AddressState
+	query := url.Values{"table": {s.Table}}
+	for after := s.After; ; {
+		query.Set("limit", strconv.Itoa(most))
+		if s.Limit > 0 {
+			query.Set("limit", strconv.Itoa(min(s.Limit-len(all.Values), most)))
+		}
+		if after != "" {
+			query.Set("after", after)
+		}
+		var page struct {
+			gateway.AddressState
+			Next string `json:"next"`
+		}
+		if err := s.do(ctx, http.MethodGet, "/v1/state/"+path+"?"+query.Encode(), nil, nil, &page); err != nil {
+			return err
+		}
+		if all.Values == nil {
+			all = page.AddressState
+		} else {
+			maps.Copy(all.Values, page.Values)
+		}
+		if page.Next == "" || s.Limit > 0 && len(all.Values) >= s.Limit {
+			break
+		}
+		after = page.Next
+	}
+	if s.Output == outputJSON {
+		return json.NewEncoder(c.out).Encode(all)
+	}
+	return writeStates(c.out, []gateway.AddressState{all})
 }
 
 // one prints a single value.

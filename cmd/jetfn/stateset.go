@@ -29,7 +29,7 @@ func (r *revisionFlags) header() http.Header {
 // stateSetCommand is jetfn state set.
 type stateSetCommand struct {
 	Address string `arg:"" help:"namespace/type/id."`
-	Name    string `arg:"" help:"Name of the state."`
+	Name    string `arg:"" help:"Name of the state, or TABLE/KEY, an entry of a table."`
 	Data    string `arg:"" help:"The value; - reads it from standard input."`
 	Type    string `env:"-" placeholder:"NS/NAME" help:"Type of the value. The default is that of the value it replaces, or that the function declares, or io.statefun.types/string. For io.statefun.types/* the data is text that is encoded, else the bytes are stored as they are."`
 	revisionFlags
@@ -63,7 +63,7 @@ func (s *stateSetCommand) Run(ctx context.Context, c console) error {
 // stateRmCommand is jetfn state rm.
 type stateRmCommand struct {
 	Address string `arg:"" help:"namespace/type/id."`
-	Name    string `arg:"" optional:"" help:"Name of the state; without one all that the address remembers is removed."`
+	Name    string `arg:"" optional:"" help:"Name of the state, or TABLE/KEY; without one all values of the address are removed, but not the entries of its tables."`
 	revisionFlags
 	serverFlags
 }

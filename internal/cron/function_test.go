@@ -133,7 +133,7 @@ func TestAChangedScheduleBeginsAnewAndARemovedOneEnds(t *testing.T) {
 		w.in.ID.Name = "other"
 		w.memory.Send(actor.SourceMailbox, 0, false, actor.Input{Envelope: actor.Envelope{Target: address, Value: cron.Wake()}})
 		w.run(t, time.Hour)
-		if timers, err := w.memory.Ports(0).Timers.LoadAll(t.Context()); err != nil || len(timers) != 1 {
+		if timers, err := actortest.Timers(t.Context(), w.memory.Ports(0).Timers); err != nil || len(timers) != 1 {
 			t.Errorf("%d timers are left, %v, want that of the other ingress", len(timers), err)
 		}
 	})

@@ -21,3 +21,12 @@ func TestTheCollectorIsTunedUnlessTheEnvironmentDoes(t *testing.T) {
 		t.Errorf("without GOGC the collector runs at %d %%, want 200", now)
 	}
 }
+
+func TestALargeHeapGrowsByLess(t *testing.T) {
+	t.Parallel()
+	for live, want := range map[uint64]int{0: 200, 10 << 20: 200, 96 << 20: 200, 192 << 20: 100, 640 << 20: 30, 4 << 30: 25} {
+		if got := runtime.CollectPercent(live); got != want {
+			t.Errorf("a heap of %d MiB grows by %d %%, want %d", live>>20, got, want)
+		}
+	}
+}

@@ -64,7 +64,6 @@ func TestAStateIsSetReadAndRemovedBetweenCalls(t *testing.T) {
 		"bytes of no int":            {http.MethodPut, ada + "/seen", "\xff", []string{"Jetfn-Type", "io.statefun.types/int"}, 415, "bad-type"},
 		"JSON without a type":        {http.MethodPut, ada + "/doc", "{}", []string{"Content-Type", "application/json"}, 415, "bad-type"},
 		"too much":                   {http.MethodPut, ada + "/doc", strings.Repeat("x", 7<<20), []string{"Jetfn-Type", "a/b"}, 413, "too-large"},
-		"an entry of a table":        {http.MethodPut, ada + "/t%2Fk", "1", nil, 501, "unsupported"},
 		"no function":                {http.MethodPut, "/v1/state/example/nobody/a/x", "1", nil, 404, "unknown-function"},
 		"our own function":           {http.MethodPut, "/v1/state/jetfn/replay/a/replayedAt", "1", nil, 400, "bad-address"},
 		"removing none":              {http.MethodDelete, ada + "/none", "", nil, 404, "not-found"},

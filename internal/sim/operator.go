@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"github.com/jetfn/jetfn/actor"
@@ -63,11 +64,19 @@ func (w *World) edit(it *Item) {
 	id := "e" + strconv.Itoa(w.edits)
 	revision := g.state(actor.StateKey{Address: a}).commit
 	decide := func(v actor.StateView, now int64) (actor.Edited, error) {
+		names := make([]string, len(v.Entries))
+		for i := range v.Entries {
+			names[i] = v.Entries[i].Name
+		}
+		if it.Count >= 4 && len(names) == 0 {
+			w.hit(Entries)
+			return actor.Edited{}, &actor.MissingEntries{Names: []string{"t/" + strconv.Itoa(it.To%4)}}
+		}
 		if it.Count == 1 && v.Commit != revision {
 			w.log(o, "edit", "%s of %s: commit %d is not %d", id, a, v.Commit, revision)
 			return actor.Edited{}, errStale
 		}
-		c := &call{id: id, target: a, state: v.State, from: now, effects: &actor.Effects{}, caller: typed(typeTwin, it.To)}
+		c := &call{id: id, target: a, state: v.State, entries: names, from: now, effects: &actor.Effects{}, caller: typed(typeTwin, it.To)}
 		change := w.change(it, id)
 		c.effects.Mutations = change.Mutations
 		for _, e := range change.Sends {
@@ -91,6 +100,10 @@ func (w *World) change(it *Item, id string) (change actor.Edited) {
 	switch it.Count {
 	case 2:
 		change.Mutations[0] = actor.Mutation{Name: "x", Delete: true}
+	case 4:
+		change.Mutations[0].Name = "t/" + strconv.Itoa(it.To%4)
+	case 5:
+		change.Mutations[0] = actor.Mutation{Name: "t/" + strconv.Itoa(it.To%4), Delete: true}
 	case 3:
 		o := op{ID: id, Do: "leaf"}
 		change.Sends = []actor.Envelope{{Target: address(it.To + 1), Caller: typed(typeTwin, it.To), Value: o.value()}}
@@ -113,6 +126,26 @@ func (w *World) edited(g *ghost, a actor.Address, id string, v *actor.StateView,
 		g.fail("edit %s of %s is answered, but not durable (J5)", id, a)
 	default:
 		w.hit(EditState)
-		g.answered(a, v, now)
+		g.answeredWith(a, v, now)
+	}
+}
+
+// answeredWith judges an answer with entries of tables: each is as it was
+// after some commit.
+func (g *ghost) answeredWith(a actor.Address, v *actor.StateView, now int64) {
+	main := *v
+	main.State = slices.DeleteFunc(slices.Clone(v.State), func(s actor.StateValue) bool { return actor.IsEntry(s.Name) })
+	if main.Commit > 0 || len(main.State) > 0 { // otherwise it only has entries, as far as is known
+		g.answered(a, &main, now)
+	}
+	for _, e := range v.Entries {
+		shown := slices.DeleteFunc(slices.Clone(v.State), func(s actor.StateValue) bool { return s.Name != e.Name })
+		fits := func(s actor.State) bool { return sameState(unexpired(s, now), shown) }
+		known := slices.ContainsFunc(g.states[actor.StateKey{Address: a, Entry: e.Name}], func(old version) bool {
+			return old.commit == e.Commit && (fits(old.state) || slices.ContainsFunc(old.earlier, fits))
+		})
+		if !known && (e.Commit != 0 || len(shown) > 0) {
+			g.fail("an answer for %s has %s as %s of commit %d, which it never was (O3)", a, e.Name, stateText(shown), e.Commit)
+		}
 	}
 }

@@ -251,14 +251,16 @@ func (o *owner) ask(a actor.Address) {
 		if !p.Running() {
 			return
 		}
-		p.Query(a, func(v actor.StateView, err error) {
+		answer := func(v actor.StateView, err error) {
 			o.w.log(o, "query", "%s: %s of commit %d, %v", a, stateText(v.State), v.Commit, err)
 			if err != nil {
 				g.fail("a query for %s failed: %v", a, err)
 			} else if len(v.State) > 0 || v.Commit > 0 {
-				g.answered(a, &v, p.Now())
+				g.answeredWith(a, &v, p.Now())
 			}
-		})
+		}
+		p.Query(a, answer)
+		p.QueryEntries(a, []string{"t/1", "t/3"}, answer)
 	})
 }
 

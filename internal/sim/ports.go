@@ -367,13 +367,17 @@ func (t *timers) Delete(id actor.TimerID, done func(actor.WriteResult)) {
 }
 
 // LoadAll is part of actor.TimerStore.
-func (t *timers) LoadAll(ctx context.Context) ([]actor.Timer, error) {
-	if err := t.o.readFails(); err != nil {
-		return nil, err
+func (t *timers) LoadAll(ctx context.Context, take func([]actor.Timer)) error {
+	n := 0
+	err := t.inner.LoadAll(ctx, func(list []actor.Timer) {
+		n += len(list)
+		take(list)
+	})
+	if fails := t.o.readFails(); fails != nil { // after some, or all
+		err = fails
 	}
-	list, err := t.inner.LoadAll(ctx)
-	t.o.w.log(t.o, "load", "%d timers", len(list))
-	return list, err
+	t.o.w.log(t.o, "load", "%d timers, %v", n, err)
+	return err
 }
 
 type inbox struct {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/actor/actortest"
 )
 
 // checkRest checks that nothing is lost and everything is in its place, now
@@ -58,7 +59,7 @@ func (g *ghost) checkTimers() {
 	for _, id := range sortedKeys(g.timers, func(a, b actor.TimerID) int { return cmp.Or(cmp.Compare(a.Commit, b.Commit), a.Index-b.Index) }) {
 		g.fail("timer %v, %s, never fired", id, readOp(g.timers[id].Envelope.Value).ID)
 	}
-	left, err := g.w.memory.Ports(g.part).Timers.LoadAll(g.w.ctx)
+	left, err := actortest.Timers(g.w.ctx, g.w.memory.Ports(g.part).Timers)
 	if err != nil || len(left) > 0 {
 		g.fail("the timer store holds %v, %v", left, err)
 	}
