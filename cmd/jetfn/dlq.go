@@ -45,42 +45,14 @@ func (d *dlqLsCommand) Run(ctx context.Context, c console) error {
 	if d.Replayed != nil {
 		query.Set("replayed", strconv.FormatBool(*d.Replayed))
 	}
-	letters := []gateway.DeadLetter{}
-	for after := d.After; ; {
-		page, err := d.page(ctx, query, after, d.Limit-len(letters))
-		if err != nil {
-			return err
-		}
-		letters = append(letters, page.Items...)
-		if page.Next == "" || d.Limit > 0 && len(letters) >= d.Limit {
-			break
-		}
-		after = page.Next
+	letters, err := list[gateway.DeadLetter](ctx, &d.serverFlags, "/v1/dlq", query, d.After, d.Limit)
+	if err != nil {
+		return err
 	}
 	if d.Output == outputJSON {
 		return json.NewEncoder(c.out).Encode(letters)
 	}
 	return writeLetters(c.out, letters)
-}
-
-// letterPage is what the server lists at once.
-type letterPage struct {
-	Items []gateway.DeadLetter `json:"items"`
-	Next  string               `json:"next"`
-}
-
-func (d *dlqLsCommand) page(ctx context.Context, query url.Values, after string, rest int) (letterPage, error) {
-	const most = 1000
-	query.Set("limit", strconv.Itoa(most))
-	if d.Limit > 0 {
-		query.Set("limit", strconv.Itoa(min(rest, most)))
-	}
-	if after != "" {
-		query.Set("after", after)
-	}
-	var page letterPage
-	err := d.do(ctx, http.MethodGet, "/v1/dlq?"+query.Encode(), nil, nil, &page)
-	return page, err
 }
 
 // functionQuery selects a function, or none if text is empty.

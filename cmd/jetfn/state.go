@@ -138,42 +138,14 @@ func (s *stateLsCommand) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return usage{err}
 	}
-	states := []gateway.AddressState{}
-	for after := s.After; ; {
-		page, err := s.page(ctx, t, after, s.Limit-len(states))
-		if err != nil {
-			return err
-		}
-		states = append(states, page.Items...)
-		if page.Next == "" || s.Limit > 0 && len(states) >= s.Limit {
-			break
-		}
-		after = page.Next
+	states, err := list[gateway.AddressState](ctx, &s.serverFlags, "/v1/state/"+typePath(t), url.Values{}, s.After, s.Limit)
+	if err != nil {
+		return err
 	}
 	if s.Output == outputJSON {
 		return json.NewEncoder(c.out).Encode(states)
 	}
 	return writeStates(c.out, states)
-}
-
-// statePage is what the server lists at once.
-type statePage struct {
-	Items []gateway.AddressState `json:"items"`
-	Next  string                 `json:"next"`
-}
-
-func (s *stateLsCommand) page(ctx context.Context, t actor.TypeName, after string, rest int) (statePage, error) {
-	const most = 1000
-	query := url.Values{"limit": {strconv.Itoa(most)}}
-	if s.Limit > 0 {
-		query.Set("limit", strconv.Itoa(min(rest, most)))
-	}
-	if after != "" {
-		query.Set("after", after)
-	}
-	var page statePage
-	err := s.do(ctx, http.MethodGet, "/v1/state/"+typePath(t)+"?"+query.Encode(), nil, nil, &page)
-	return page, err
 }
 
 // writeStates prints one line for each value.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
@@ -64,39 +63,6 @@ func (t *timerChoice) query(now time.Time) (url.Values, error) {
 	return query, nil
 }
 
-// timerPage is what the server lists at once.
-type timerPage struct {
-	Items []gateway.Timer `json:"items"`
-	Next  string          `json:"next"`
-}
-
-// timers hands out the timers that query selects from behind after, limit of
-// them unless that is zero.
-func (s *serverFlags) timers(ctx context.Context, query url.Values, after string, limit int, take func([]gateway.Timer) error) error {
-	const most = 1000
-	for taken := 0; ; {
-		query.Set("limit", strconv.Itoa(most))
-		if limit > 0 {
-			query.Set("limit", strconv.Itoa(min(limit-taken, most)))
-		}
-		if after != "" {
-			query.Set("after", after)
-		}
-		var page timerPage
-		if err := s.do(ctx, http.MethodGet, "/v1/timers?"+query.Encode(), nil, nil, &page); err != nil {
-			return err
-		}
-		if err := take(page.Items); err != nil {
-			return err
-		}
-		taken += len(page.Items)
-		if page.Next == "" || limit > 0 && taken >= limit {
-			return nil
-		}
-		after = page.Next
-	}
-}
-
 // timersLsCommand is jetfn timers ls.
 type timersLsCommand struct {
 	timerChoice
@@ -111,21 +77,17 @@ func (t *timersLsCommand) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	list := []gateway.Timer{}
-	err = t.timers(ctx, query, t.After, t.Limit, func(page []gateway.Timer) error {
-		list = append(list, page...)
-		return nil
-	})
+	timers, err := list[gateway.Timer](ctx, &t.serverFlags, "/v1/timers", query, t.After, t.Limit)
 	if err != nil {
 		return err
 	}
 	if t.Output == outputJSON {
-		return json.NewEncoder(c.out).Encode(list)
+		return json.NewEncoder(c.out).Encode(timers)
 	}
 	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	printf(table, "ID\tDUE\tADDRESS\tCALLER\tTOKEN\tTYPE\tVALUE\n")
-	for i := range list {
-		l := &list[i]
+	for i := range timers {
+		l := &timers[i]
 		value := shown(gateway.NamedValue{Type: l.Type, Value: l.Value, Text: l.Text})
 		printf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.DueAt, l.Address, orDash(l.Caller), orDash(l.Token), l.Type, oneLine(value))
 	}
@@ -160,15 +122,13 @@ func (t *timersCancelCommand) Run(ctx context.Context, c console) error {
 	case named:
 		return t.several(ctx, c, t.IDs)
 	}
-	var ids []string
-	err = t.timers(ctx, query, "", 0, func(page []gateway.Timer) error {
-		for i := range page {
-			ids = append(ids, page[i].ID)
-		}
-		return nil
-	})
+	timers, err := list[gateway.Timer](ctx, &t.serverFlags, "/v1/timers", query, "", 0)
 	if err != nil {
 		return err
+	}
+	ids := make([]string, len(timers))
+	for i := range timers {
+		ids[i] = timers[i].ID
 	}
 	return t.several(ctx, c, ids)
 }
