@@ -39,6 +39,9 @@ func operations() map[string]operation {
 	return all
 }
 
+// durationPattern is that of Go's durations, less those of many years.
+const durationPattern = `^([0-9]{1,4}(\.[0-9]{1,9})?(ns|us|ms|s|m|h))+$`
+
 // valueParameters are how a request says what its body is.
 func valueParameters() (query, header []parameter) {
 	about := "type of the value, namespace/name; without it the media type says it"
@@ -48,7 +51,7 @@ func valueParameters() (query, header []parameter) {
 
 func messageOperations() map[string]operation {
 	query, header := valueParameters()
-	duration := schema{"type": "string", "examples": []string{"10s"}}
+	duration := schema{"type": "string", "examples": []string{"10s"}, "pattern": durationPattern}
 	delayed := append(query, parameter{name: "delay", about: "deliver it after this time, such as 10s", schema: duration})
 	key := parameter{name: "Idempotency-Key", about: "do it once, however often it is asked for", schema: schema{"type": "string", "maxLength": maxKey}}
 	header = append(header, parameter{name: "Jetfn-Delay", about: "the same as delay", schema: duration}, key)
@@ -107,7 +110,7 @@ func stateOperations() map[string]operation {
 
 // stateEditOperations are the changes of states.
 func stateEditOperations() map[string]operation {
-	match := parameter{name: "If-Match", about: "the revision that the state has to have, or *", schema: schema{"type": "string"}}
+	match := parameter{name: "If-Match", about: "the revision that the state has to have, or *", schema: schema{"type": "string", "pattern": `^(\*|"?[0-9]{1,19}"?)$`}}
 	changed := []outcome{{status: http.StatusOK, about: "the state as it is now", media: []string{jsonType}, schema: schemaFor[AddressState](), headers: []string{"Etag"}}}
 	query, header := valueParameters()
 	problems := []slug{badBody, badRequest, unknownFunction, notFound, revisionDiffers, tooLarge, badType, unsupported, notReady, timeout}
@@ -170,7 +173,7 @@ func letterOperations() map[string]operation {
 	function := parameter{name: "function", about: "those of one function only, namespace/type", schema: schema{"type": "string", "pattern": "^[^/]+/[^/]+$"}}
 	which := []parameter{function, {name: "all", about: "true: of all functions", schema: schema{"type": "string", "enum": []string{"true"}}}}
 	listed := append(pageParameters(),
-		parameter{name: "until", about: "until of the page before: leaves out what came later", schema: schema{"type": "string"}},
+		parameter{name: "until", about: "until of the page before: leaves out what came later", schema: schema{"type": "string", "pattern": "^[0-9]{1,19}$"}},
 		parameter{name: "replayed", about: "only those that were replayed, or were not", schema: schema{"type": "boolean"}})
 	letter := []outcome{{status: http.StatusOK, about: "the dead letter", media: []string{jsonType}, schema: schemaFor[DeadLetter]()}}
 	return map[string]operation{
