@@ -103,9 +103,18 @@ func (a *App) journalConfig() jetstream.StreamConfig {
 	}
 }
 
-// AddEgress makes prefixes those of the egresses, and lets the stream take
-// their subjects besides those that it takes already.
+// AddEgress makes prefixes those of the egresses, once BindEgress has them.
 func (a *App) AddEgress(ctx context.Context, prefixes map[actor.TypeName]string) error {
+	if err := a.BindEgress(ctx, prefixes); err != nil {
+		return err
+	}
+	a.prefixes.Store(&prefixes)
+	return nil
+}
+
+// BindEgress lets the egress stream take the subjects of prefixes besides
+// those that it takes already.
+func (a *App) BindEgress(ctx context.Context, prefixes map[actor.TypeName]string) error {
 	if err := checkPrefixes(prefixes); err != nil {
 		return err
 	}
@@ -115,11 +124,8 @@ func (a *App) AddEgress(ctx context.Context, prefixes map[actor.TypeName]string)
 		return fmt.Errorf("look the egress stream up: %w", err)
 	}
 	cfg.Subjects = union(have.Config.Subjects, cfg.Subjects)
-	if _, err := jspub.EnsureStream(ctx, a.js, cfg, jspub.Adapt); err != nil {
-		return err
-	}
-	a.prefixes.Store(&prefixes)
-	return nil
+	_, err = jspub.EnsureStream(ctx, a.js, cfg, jspub.Adapt)
+	return err
 }
 
 // SettleEgress has the stream take no subjects but those of the prefixes now.

@@ -231,7 +231,8 @@ type pausedAnswer struct {
 func (a *api) servePause(paused bool) func(http.ResponseWriter, *http.Request, []string) {
 	return func(w http.ResponseWriter, r *http.Request, raw []string) {
 		k, p := pauseKeyOf(raw)
-		if p == nil && !a.bound(k) {
+		forgotten := !paused && p == nil && a.Pauses.Paused(k) // a module that is gone had it
+		if p == nil && !forgotten && !a.bound(k) {
 			p = problem(unknownFunction, fmt.Sprintf("no module binds a function to %s", k.Address.Type))
 		}
 		if p != nil {

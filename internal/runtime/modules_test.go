@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -254,8 +253,17 @@ func TestMessagesOfAFunctionThatAModuleRemovedWaitAndThenDie(t *testing.T) {
 	eventually(t, "the other function goes on", func() bool { return r.got("b/1") == 1 })
 	w.apply(with)
 	eventually(t, "what waited is called", func() bool { return r.got("a/1") == 1 })
+	if status, body := tryPost(t, "http://"+w.HTTP+"/v1/functions/example/a/pause"); status != http.StatusOK {
+		t.Errorf("pause = %d %s, want 200", status, body)
+	}
 	w.apply(without + "# again\n")
 	w.publish("jetfn.fn.example.a.2")
+	if status, body := tryPost(t, "http://"+w.HTTP+"/v1/functions/example/a/resume"); status != http.StatusOK {
+		t.Errorf("resume of a function that is gone = %d %s, want 200", status, body)
+	}
+	if status, body := tryPost(t, "http://"+w.HTTP+"/v1/functions/example/a/resume"); status != http.StatusNotFound {
+		t.Errorf("resume of a function that is gone and not paused = %d %s, want 404", status, body)
+	}
 	eventually(t, "the message is given up", func() bool { return len(w.deadLetters()) == 1 })
 	if d := w.deadLetters()[0]; d.Reason != "unknown-function" || !strings.Contains(d.Error, "was removed") {
 		t.Errorf("dead letter = %s: %s", d.Reason, d.Error)
@@ -443,76 +451,5 @@ func TestCallsEndAtTheEndpointThatIsReplacedAndItsConnectionsAreClosed(t *testin
 	eventually(t, "the address goes on at the new endpoint", func() bool { return second.got("a/1") == 1 })
 	if n := first.count(); n != 1 {
 		t.Errorf("the old endpoint got %d calls, want 1", n)
-	}
-}
-
-func TestTwoVersionsShareAddressesByWeight(t *testing.T) {
-	t.Parallel()
-	var mu sync.Mutex
-	versions := map[string]string{} // of addresses, by header
-	function := newRecorder(t)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		before := function.count()
-		function.ServeHTTP(w, r)
-		mu.Lock()
-		defer mu.Unlock()
-		function.mu.Lock()
-		defer function.mu.Unlock()
-		for _, c := range function.calls[before:] {
-			if old, version := versions[c], r.Header.Get("Jetfn-Version"); old == "" || old == version {
-				versions[c] = version
-			} else {
-				versions[c] = old + " and " + version
-			}
-		}
-	}))
-	t.Cleanup(server.Close)
-	version := func(name string, weight int) string {
-		return fmt.Sprintf("---\nkind: io.statefun.endpoints.v2/http\nspec: {functions: example/*, urlPathTemplate: %q, weight: %d, maxConcurrentRequests: 1, header: {jetfn-version: %s}}\n",
-			server.URL, weight, name)
-	}
-	w := start(t, revised(t, version("old", 3)+version("new", 1)))
-	round := func() map[string]string {
-		t.Helper()
-		before := function.count()
-		mu.Lock()
-		clear(versions)
-		mu.Unlock()
-		for i := range 2 { // an address has one version
-			for n := range 60 {
-				w.send("example/a/" + itoa(n))
-			}
-			eventually(t, "all are called", func() bool { return function.count() == before+60*(i+1) })
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		return maps.Clone(versions)
-	}
-	count := func(of map[string]string, version string) (n int) {
-		for _, v := range of {
-			if v == version {
-				n++
-			}
-		}
-		return n
-	}
-	first := round()
-	if o, n := count(first, "old"), count(first, "new"); o+n != 60 || n < 5 || n > 28 {
-		t.Errorf("%d addresses have the old version and %d the new one, of weights 3 and 1: %v", o, n, first)
-	}
-	w.apply(version("old", 1) + version("new", 1))
-	second := round()
-	for a, v := range first {
-		if v == "new" && second[a] != "new" {
-			t.Errorf("%s had the new version, and has %s when there is more of it", a, second[a])
-		}
-	}
-	w.apply(version("new", 1))
-	if last := round(); count(last, "new") != 60 {
-		t.Errorf("versions when there is one: %v", last)
-	}
-	_, _, body := request(t, http.MethodGet, "http://"+w.HTTP+"/v1/functions", "")
-	if !strings.Contains(body, `"weight":1`) {
-		t.Errorf("GET /v1/functions = %s, want the weight", body)
 	}
 }

@@ -81,7 +81,8 @@ func (m *modules) revise(ctx context.Context, app *broker.App, c *change) (newes
 		case err != nil:
 			return newest, false, err
 		}
-		return *next, true, m.follow(ctx, app, next)
+		// It is made: whoever asked need not stay until it is in place.
+		return *next, true, m.follow(context.WithoutCancel(ctx), app, next)
 	}
 }
 
@@ -124,9 +125,21 @@ func (m *modules) try(ctx context.Context, app *broker.App, r *broker.ModuleRevi
 			return err
 		}
 		next.close()
-		return nil
+	} else if _, err := openForeign(ctx, app, p.module); err != nil {
+		return err
 	}
-	_, err = openForeign(ctx, app, p.module)
+	return bindEgress(ctx, app, p.module)
+}
+
+// bindEgress finds out whether the egress stream can take the subjects that
+// the module names.
+func bindEgress(ctx context.Context, app *broker.App, m *module.Module) error {
+	err := app.BindEgress(ctx, prefixes(m))
+	for _, e := range m.Egresses {
+		if err != nil && e.Subject != "" {
+			return at(e.Pos, err)
+		}
+	}
 	return err
 }
 
