@@ -86,6 +86,10 @@ func WithModuleText(name, text string) Option {
 	return func(o *options) { o.sources = append(o.sources, module.Source{Name: name, Data: []byte(text)}) }
 }
 
+// WithoutDiscovery leaves functions aside that services on NATS announce, see
+// package sdknats. The default is to call them.
+func WithoutDiscovery() Option { return func(o *options) { o.cfg.NoDiscovery = true } }
+
 // WithEgress declares NATS egresses, "namespace/name" or "namespace/*":
 // records appear on <app>.egress.<namespace>.<name>.
 func WithEgress(ids ...string) Option {
@@ -121,6 +125,10 @@ func WithNATSListen(address string) Option { return func(o *options) { o.cfg.NAT
 // WithPartitions is the number of partitions, which counts when the
 // application is created and never changes. The default is 64.
 func WithPartitions(n int) Option { return func(o *options) { o.cfg.Partitions = n } }
+
+// WithMaxPerTask is how many calls of functions, and how much asynchronous
+// work, may be in flight at once. The default is 1,024.
+func WithMaxPerTask(n int) Option { return func(o *options) { o.cfg.MaxPerTask = n } }
 
 // WithHistory keeps journals for longer than they are needed. The default is
 // not to.

@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,6 +20,7 @@ import (
 const (
 	headerServiceStatus = "Jetfn-Status"
 	headerRetryAfter    = "Jetfn-Retry-After"
+	headerAttempt       = "Jetfn-Attempt"
 	serviceHeaderRoom   = 4 << 10
 	// serviceSilence is how long a service that has a call may say nothing:
 	// it says that it is alive every second.
@@ -32,10 +35,36 @@ var errServiceSilent = errors.New("the service has not been heard of any more")
 // (see package sdknats), and its answer an HTTP response. No responders is
 // status 503, a body that the server wouldn't take 413, the service's own
 // errors have their code.
-type ServiceTransport struct{ conn *nats.Conn }
+//
+// All answers come in by one subscription, which lives until Close.
+type ServiceTransport struct {
+	conn *nats.Conn
+
+	mu      sync.Mutex
+	sub     *nats.Subscription // nil before the first call
+	inbox   string             // begins the subject of every answer
+	waiting map[string]*serviceCall
+}
+
+// serviceCall is a call that waits for its answer.
+type serviceCall struct {
+	answer chan *nats.Msg
+	alive  chan struct{} // the service works at it
+}
 
 // NewServiceTransport returns a transport over nc, which stays the caller's.
-func NewServiceTransport(nc *nats.Conn) *ServiceTransport { return &ServiceTransport{conn: nc} }
+func NewServiceTransport(nc *nats.Conn) *ServiceTransport {
+	return &ServiceTransport{conn: nc, waiting: map[string]*serviceCall{}}
+}
+
+// Close takes no more answers. The calls in flight end with their contexts.
+func (t *ServiceTransport) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sub != nil {
+		_ = t.sub.Unsubscribe() // it fails only when the connection is closed
+	}
+}
 
 // RoundTrip implements http.RoundTripper.
 func (t *ServiceTransport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -47,34 +76,78 @@ func (t *ServiceTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return response(r, http.StatusRequestEntityTooLarge, nil,
 			fmt.Appendf(nil, "the call has %d bytes, the NATS server takes %d", len(body), limit)), nil
 	}
-	answers := make(chan *nats.Msg, 16)
-	inbox := t.conn.NewRespInbox()
-	sub, err := t.conn.ChanSubscribe(inbox, answers)
+	reply, call, err := t.expect()
 	if err != nil {
 		return nil, fmt.Errorf("call %s: %w", r.URL.Host, err)
 	}
-	defer sub.Unsubscribe() //nolint:errcheck // it fails only when the connection is closed
-	m := &nats.Msg{Subject: r.URL.Host, Reply: inbox, Data: body, Header: nats.Header{}}
-	for _, name := range []string{"Traceparent", "Tracestate", "Jetfn-Attempt"} {
-		if v := r.Header.Get(name); v != "" {
-			m.Header[serviceHeader(name)] = []string{v}
-		}
-	}
-	if err := t.conn.PublishMsg(m); err != nil {
+	defer t.forget(reply)
+	if err := t.conn.PublishMsg(&nats.Msg{Subject: r.URL.Host, Reply: reply, Data: body, Header: serviceHeaders(r)}); err != nil {
 		return nil, fmt.Errorf("call %s: %w", r.URL.Host, err)
 	}
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.WroteHeaders != nil {
 		trace.WroteHeaders()
 	}
-	return awaitService(r, answers)
+	return call.await(r)
 }
 
-// serviceHeader is a header's name as services know it.
-func serviceHeader(name string) string {
-	if strings.HasPrefix(name, "Trace") {
-		return strings.ToLower(name)
+// expect returns a subject for an answer, and the call that it goes to.
+func (t *ServiceTransport) expect() (reply string, call *serviceCall, err error) {
+	call = &serviceCall{answer: make(chan *nats.Msg, 1), alive: make(chan struct{}, 1)}
+	token := rand.Text() // services see it, and must not guess those of others
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sub == nil {
+		inbox := t.conn.NewInbox() + "."
+		sub, err := t.conn.Subscribe(inbox+"*", t.take)
+		if err != nil {
+			return "", nil, fmt.Errorf("subscribe to answers: %w", err)
+		}
+		_ = sub.SetPendingLimits(-1, -1) // there are no more answers than calls
+		t.sub, t.inbox = sub, inbox
 	}
-	return name
+	t.waiting[token] = call
+	return t.inbox + token, call, nil
+}
+
+func (t *ServiceTransport) forget(reply string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.waiting, strings.TrimPrefix(reply, t.inbox))
+}
+
+// take hands a message to the call that it is for. Only the first answer
+// counts.
+func (t *ServiceTransport) take(m *nats.Msg) {
+	t.mu.Lock()
+	call := t.waiting[strings.TrimPrefix(m.Subject, t.inbox)]
+	t.mu.Unlock()
+	switch {
+	case call == nil:
+	case m.Header.Get(headerServiceStatus) == "working":
+		select {
+		case call.alive <- struct{}{}:
+		default: // it knows
+		}
+	default:
+		select {
+		case call.answer <- m:
+		default:
+		}
+	}
+}
+
+// serviceHeaders are what a service is told besides the body.
+func serviceHeaders(r *http.Request) nats.Header {
+	h := nats.Header{}
+	for from, to := range map[string]string{"Traceparent": HeaderTraceParent, "Tracestate": HeaderTraceState, headerAttempt: headerAttempt} {
+		if v := r.Header.Get(from); v != "" {
+			h[to] = []string{v}
+		}
+	}
+	if end, ok := r.Context().Deadline(); ok {
+		h[headerTimeout] = []string{time.Until(end).Round(time.Millisecond).String()}
+	}
+	return h
 }
 
 func readAll(r *http.Request) ([]byte, error) {
@@ -89,8 +162,8 @@ func readAll(r *http.Request) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// awaitService waits for the answer, and gives a service up that has gone silent.
-func awaitService(r *http.Request, answers <-chan *nats.Msg) (*http.Response, error) {
+// await waits for the answer, and gives a service up that has gone silent.
+func (c *serviceCall) await(r *http.Request) (*http.Response, error) {
 	silence := time.NewTimer(serviceSilence)
 	defer silence.Stop()
 	for {
@@ -99,18 +172,16 @@ func awaitService(r *http.Request, answers <-chan *nats.Msg) (*http.Response, er
 			return nil, context.Cause(r.Context())
 		case <-silence.C:
 			return nil, fmt.Errorf("call %s: %w", r.URL.Host, errServiceSilent)
-		case m := <-answers:
-			if m.Header.Get(headerServiceStatus) == "working" {
-				silence.Reset(serviceSilence)
-				continue
-			}
+		case <-c.alive:
+			silence.Reset(serviceSilence)
+		case m := <-c.answer:
 			return serviceAnswer(r, m), nil
 		}
 	}
 }
 
 func serviceAnswer(r *http.Request, m *nats.Msg) *http.Response {
-	if m.Header.Get("Status") == "503" { // nobody is subscribed
+	if len(m.Data) == 0 && m.Header.Get("Status") == "503" { // nobody is subscribed
 		return response(r, http.StatusServiceUnavailable, nil, []byte("no service has this function"))
 	}
 	code := m.Header.Get("Nats-Service-Error-Code")

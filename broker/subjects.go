@@ -339,9 +339,10 @@ const (
 	creationKey  = "app"
 	popPrefix    = "pop." // positions of PopEgress, by a hash of the subject
 	leaseKey     = "lease"
-	pausePrefix  = "pause."   // function types and addresses without calls
-	readingsKey  = "readings" // which module revisions ingress records are read by
-	modulePrefix = "module."  // revisions of the module
+	pausePrefix  = "pause."    // function types and addresses without calls
+	readingsKey  = "readings"  // which module revisions ingress records are read by
+	modulePrefix = "module."   // revisions of the module
+	foundPrefix  = "function." // function types that services announced
 )
 
 // foreignKey is where the record of an ingress on an existing stream is.
@@ -351,6 +352,23 @@ func foreignKey(ingress actor.TypeName) string {
 
 // moduleKey is "module.<revision>".
 func moduleKey(revision uint64) string { return modulePrefix + strconv.FormatUint(revision, 10) }
+
+// foundKey is "function.<ns>.<type>", escaped.
+func foundKey(t actor.TypeName) string {
+	return foundPrefix + actor.Escape(t.Namespace) + "." + actor.Escape(t.Name)
+}
+
+func parseFoundKey(key string) (actor.TypeName, bool) {
+	ns, name, ok := strings.Cut(strings.TrimPrefix(key, foundPrefix), ".")
+	if !ok {
+		return actor.TypeName{}, false
+	}
+	t := actor.TypeName{}
+	var err1, err2 error
+	t.Namespace, err1 = actor.Unescape(ns)
+	t.Name, err2 = actor.Unescape(name)
+	return t, err1 == nil && err2 == nil
+}
 
 // pauseKey is "pause.<ns>.<type>", or "pause.<ns>.<type>.<id>" for an address,
 // escaped.

@@ -163,7 +163,7 @@ func answersCalls(t *testing.T, s *suite) {
 	t.Helper()
 	for range 2 {
 		r := s.do(t, http.MethodPost, "/v1/call/suite/answerer/called", "text/plain", []byte("hello"))
-		if got := s.sdk.text(r.body); r.status != http.StatusOK || got != "answer to hello by called" {
+		if got := s.sdk.reply(r.body); r.status != http.StatusOK || got != "answer to hello by called" {
 			t.Errorf("call = %d %q, want an answer", r.status, got)
 		}
 	}
@@ -209,8 +209,8 @@ func failsAlone(t *testing.T, s *suite) {
 	}
 	s.want(t, "fails", "1 first", "2 second")
 	letter := s.letter(t, "suite/fails/")
-	if letter.Address != "suite/fails/fails" || letter.Reason != "status" || letter.HTTPStatus != 500 || letter.Attempts < 3 {
-		t.Errorf("dead letter %+v, want one of status 500 after 3 attempts", letter)
+	if letter.Address != "suite/fails/fails" || letter.Reason != "status" || letter.HTTPStatus != s.sdk.failure() || letter.Attempts < 3 {
+		t.Errorf("dead letter %+v, want one of status %d after 3 attempts", letter, s.sdk.failure())
 	}
 }
 
@@ -233,8 +233,7 @@ func diesAndReturns(t *testing.T, s *suite) {
 	}
 	for round := range 3 {
 		s.flood(t, "counter", ids, each, numbered)
-		s.function.kill()
-		s.function = startListening(t, s.port, s.sdk.program(t))
+		s.functionDies(t)
 		t.Logf("round %d: back again", round)
 	}
 	var want []string

@@ -38,9 +38,10 @@ func TestMain(m *testing.M) {
 
 // binaries are built at most once each.
 var (
-	plainBinary = sync.OnceValues(func() (string, error) { return build("jetfn", "./cmd/jetfn") })
-	faultBinary = sync.OnceValues(func() (string, error) { return build("jetfn-faults", "-tags", "faultpoints", "./cmd/jetfn") })
-	natsBinary  = sync.OnceValues(func() (string, error) { return build("nats-server", "github.com/nats-io/nats-server/v2") })
+	plainBinary  = sync.OnceValues(func() (string, error) { return build("jetfn", "./cmd/jetfn") })
+	faultBinary  = sync.OnceValues(func() (string, error) { return build("jetfn-faults", "-tags", "faultpoints", "./cmd/jetfn") })
+	ownSDKBinary = sync.OnceValues(func() (string, error) { return build("jetfn-sdk", "./e2e/sdk/jetfn") })
+	natsBinary   = sync.OnceValues(func() (string, error) { return build("nats-server", "github.com/nats-io/nats-server/v2") })
 )
 
 func build(name string, args ...string) (string, error) {

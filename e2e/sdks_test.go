@@ -20,7 +20,18 @@ type sdk struct {
 	noLong        string            // why it has no long and no double
 	noKinesis     string            // why it has no Kinesis records
 	closes        string            // why an error is a closed connection
+	bytes         bool              // it speaks 2.x, and its records are bytes nevertheless
+	over          transport
 }
+
+// transport is how jetfn reaches a program's functions.
+type transport int
+
+const (
+	overHTTP  transport = iota
+	overNATS            // as a service
+	inProcess           // they are in the worker
+)
 
 const (
 	noCancellation = "there is no cancellation in 2.x"
@@ -51,6 +62,19 @@ func sdks() map[string]sdk {
 		},
 		"Python 2.2.0":         python2("python2/sync.py"),
 		"Python 2.2.0 aiohttp": python2("python2/aio.py"),
+		"jetfn Go":             {program: ownSDK("http")},
+		"jetfn Go by 2.x": {
+			program: ownSDK("http"), twoPointX: true, bytes: true,
+			lacks: map[string]string{"takes back what it sent for later": noCancellation},
+		},
+		"jetfn Go over NATS": {
+			program: ownSDK("nats"), over: overNATS,
+			lacks: map[string]string{"is asked for a function it doesn't have": "nobody is there to answer, and the message waits"},
+		},
+		"jetfn Go in process": {
+			program: ownSDK("run"), over: inProcess,
+			lacks: map[string]string{"is asked for a function it doesn't have": "the worker itself knows that there is none"},
+		},
 		"Rust 0.1.1": {
 			program:   executable(".e2e/target/debug/suite2"),
 			twoPointX: true,
@@ -61,6 +85,14 @@ func sdks() map[string]sdk {
 				"takes back what it sent for later":       noCancellation,
 			},
 		},
+	}
+}
+
+// ownSDK is jetfn's own one.
+func ownSDK(args ...string) func(*testing.T) command {
+	return func(t *testing.T) command {
+		t.Helper()
+		return command{path: built(t, ownSDKBinary), args: args}
 	}
 }
 
@@ -146,6 +178,14 @@ func startListening(t *testing.T, port int, c command) *process {
 // text is what the function passed to emit. A Kafka record of 2.x has a
 // protobuf message for a value.
 func (k sdk) text(payload []byte) string {
+	if k.bytes {
+		return string(payload)
+	}
+	return k.reply(payload)
+}
+
+// reply is the text that a function answered with.
+func (k sdk) reply(payload []byte) string {
 	if k.twoPointX {
 		v := value{typename: stringType, data: payload}
 		return v.text()
@@ -155,7 +195,7 @@ func (k sdk) text(payload []byte) string {
 
 // thing is a message for suite/echo.
 func (k sdk) thing(text string) (typename string, payload []byte) {
-	if k.twoPointX {
+	if k.twoPointX && !k.bytes {
 		return "type.googleapis.com/google.protobuf.BytesValue", appendField(nil, 1, []byte(text))
 	}
 	return "suite/thing", []byte(text)
@@ -193,6 +233,14 @@ func (k sdk) stored() map[string]storedState {
 		stored["a_double"] = storedState{"io.statefun.types/double", "-2.25"}
 	}
 	return stored
+}
+
+// failure is the status of a function's error.
+func (k sdk) failure() int {
+	if k.over == inProcess {
+		return 0
+	}
+	return 500
 }
 
 func (k sdk) unboundReason() string {

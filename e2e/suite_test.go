@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -80,12 +81,55 @@ func TestEveryExceptionOfAnSDKNamesABehaviour(t *testing.T) {
 func startSuite(t *testing.T, k sdk) *suite {
 	t.Helper()
 	s := &suite{sdk: k, port: freePorts(t, 1)[0]}
-	s.function = startListening(t, s.port, k.program(t))
+	if k.over == overHTTP {
+		s.function = startListening(t, s.port, k.program(t))
+	}
 	// Two files: documents of a format with a version stand alone in theirs.
-	s.app = startApp(t, k.module(s.port), withModules(writeFile(t, "egresses.yaml", suiteEgresses)))
+	opts := []option{withModules(writeFile(t, "egresses.yaml", suiteEgresses))}
+	if k.over == inProcess {
+		opts = append(opts, withBinary(k.program(t).path))
+	}
+	s.app = startApp(t, k.module(s.port), opts...)
+	if k.over == overNATS {
+		s.function = startService(t, s.app, k.program(t))
+	}
 	_, s.js = s.connect(t)
 	s.out = watch(t, s.js)
 	return s
+}
+
+// startService starts a program whose functions are a service of the
+// application's NATS, and waits until it takes calls.
+func startService(t *testing.T, a *app, c command) *process {
+	t.Helper()
+	c.env = append(c.env, "NATS_URL="+a.nats)
+	p := startProcess(t, "service", c)
+	eventually(t, suiteLimit, "the service to be ready", func() error {
+		if p.ended() {
+			return fmt.Errorf("it ended:\n%s", p.output.tail(2_000))
+		}
+		if !strings.Contains(p.output.String(), "ready\n") {
+			return errors.New("it isn't")
+		}
+		return nil
+	})
+	return p
+}
+
+// functionDies kills the program that has the functions, and starts it again.
+func (s *suite) functionDies(t *testing.T) {
+	t.Helper()
+	switch s.sdk.over {
+	case overHTTP:
+		s.function.kill()
+		s.function = startListening(t, s.port, s.sdk.program(t))
+	case overNATS:
+		s.function.kill()
+		s.function = startService(t, s.app, s.sdk.program(t))
+	case inProcess:
+		s.kill()
+		s.restart(t)
+	}
 }
 
 // send publishes text to a function of the suite.

@@ -62,8 +62,31 @@ func suiteModule2(port, maxConcurrent int) string {
 	return b.String() + "\n"
 }
 
+const (
+	suiteModuleNATS = `
+kind: io.statefun.endpoints.v2/http
+spec:
+  functions: suite/*
+  urlPathTemplate: nats://jetfn-functions
+  failure: {attempts: 3, backoff: {min: 10ms, max: 50ms}}
+`
+	// suiteModuleInside binds nothing: what it declares is used by nobody.
+	suiteModuleInside = `
+kind: io.jetfn.nats.v1/egress
+spec:
+  id: suite/unused
+`
+)
+
 // module is what jetfn runs the SDK's program with.
 func (k sdk) module(port int) string {
+	switch k.over {
+	case overHTTP:
+	case overNATS:
+		return suiteModuleNATS
+	case inProcess:
+		return suiteModuleInside
+	}
 	if k.twoPointX {
 		return suiteModule2(port, k.maxConcurrent)
 	}

@@ -99,6 +99,7 @@ func TestConnectionsAreReusedAtAThousandCallsInFlight(t *testing.T) {
 			})
 			transport.Connect = 2 * time.Minute // a thousand handshakes at once, on a machine that has more to do
 			transport.Call = 2 * time.Minute
+			transport.PoolTTL = 5 * time.Minute
 			e := endpointAt(t, url, transport)
 			if _, err := e.Function(greeter).Invoke(t.Context(), oneHello()); err != nil { // the first is made alone
 				t.Fatal(err)

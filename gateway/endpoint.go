@@ -22,9 +22,12 @@ const defaultMaxPayloadBytes = 32 << 20
 type EndpointConfig struct {
 	// URLTemplate is the URL with {function.name} in the place of the
 	// function type's name. Credentials in it are sent as basic
-	// authentication. http+unix and https+unix are functions at Unix sockets.
+	// authentication. http+unix and https+unix are functions at Unix sockets,
+	// nats functions that are NATS services, with a subject for a host.
 	URLTemplate string
 	Transport   Transport
+	// Services makes the calls to nats URLs, and is needed for them only.
+	Services http.RoundTripper
 	// Protocol is what the functions speak. The default is Protocol3.
 	Protocol Protocol
 	// States are those of each function, with Protocol2 only: functions of
@@ -69,7 +72,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	if cfg.MaxPayloadBytes == 0 {
 		cfg.MaxPayloadBytes = defaultMaxPayloadBytes
 	}
-	client, err := transport.client(template.socket)
+	client, err := template.client(&cfg, transport)
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %s: %w", template.name, err)
 	}
@@ -143,9 +146,21 @@ func (e *Endpoint) registrationOf(t actor.TypeName) *registration {
 
 // urlTemplate is a URL with the place of the function's name.
 type urlTemplate struct {
-	full   string // with credentials: never shown
-	name   string
-	socket bool // functions are at Unix sockets
+	full    string // with credentials: never shown
+	name    string
+	socket  bool // functions are at Unix sockets
+	service bool // functions are NATS services
+}
+
+// client is what makes the calls.
+func (t urlTemplate) client(cfg *EndpointConfig, transport Transport) (*http.Client, error) {
+	switch {
+	case !t.service:
+		return transport.client(t.socket)
+	case cfg.Services == nil:
+		return nil, errors.New("there is no NATS connection for its calls")
+	}
+	return &http.Client{Transport: cfg.Services}, nil
 }
 
 const (
@@ -157,6 +172,12 @@ const (
 
 // parseURLTemplate checks a template. Its errors don't show credentials.
 func parseURLTemplate(s string) (urlTemplate, error) {
+	if subject, ok := strings.CutPrefix(s, serviceScheme); ok {
+		if err := checkSubject(strings.ReplaceAll(subject, functionName, nameStandIn)); err != nil {
+			return urlTemplate{}, fmt.Errorf("URL template %s: %w", s, err)
+		}
+		return urlTemplate{full: s, name: s, service: true}, nil
+	}
 	u, err := url.Parse(strings.ReplaceAll(s, functionName, nameStandIn))
 	if err != nil {
 		var parsing *url.Error
@@ -178,7 +199,7 @@ func parseURLTemplate(s string) (urlTemplate, error) {
 			return urlTemplate{}, fmt.Errorf("URL template %s %w", name, err)
 		}
 	default:
-		return urlTemplate{}, fmt.Errorf("URL template %s: scheme %q can't be called, use http, https, http+unix or https+unix", name, u.Scheme)
+		return urlTemplate{}, fmt.Errorf("URL template %s: scheme %q can't be called, use http, https, http+unix, https+unix or nats", name, u.Scheme)
 	}
 	if strings.ContainsAny(u.Path, "{}") {
 		return urlTemplate{}, fmt.Errorf("URL template %s: %s is the only placeholder", name, functionName)
@@ -188,6 +209,10 @@ func parseURLTemplate(s string) (urlTemplate, error) {
 
 // resolve returns the URL for t, and what of it may be shown.
 func (t urlTemplate) resolve(typ actor.TypeName) (full, shown string) {
+	if t.service {
+		full = strings.ReplaceAll(t.full, functionName, actor.Escape(typ.Name))
+		return full, full
+	}
 	part := url.PathEscape(typ.Name)
 	full, shown = strings.ReplaceAll(t.full, functionName, part), strings.ReplaceAll(t.name, functionName, part)
 	if !t.socket {

@@ -135,6 +135,7 @@ type FunctionInfo struct {
 	MaxBatch        int        `json:"maxNumBatchRequests,omitempty"`
 	MaxConcurrent   int        `json:"maxConcurrentRequests,omitempty"`
 	Weight          *int       `json:"weight,omitempty"`          // its share of the addresses; nil: it has all
+	Away            bool       `json:"away,omitempty"`            // a service that isn't there: messages wait for it
 	Paused          bool       `json:"paused"`                    // gets no calls
 	Backlog         *int       `json:"backlog,omitempty"`         // messages that wait; nil: not known
 	Pause           *PauseInfo `json:"pause,omitempty"`           // why; nil unless Paused

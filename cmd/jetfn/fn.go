@@ -68,6 +68,8 @@ func stateOf(f *gateway.FunctionInfo) string {
 		return "paused"
 	case f.PausedAddresses > 0:
 		return strconv.Itoa(f.PausedAddresses) + " paused"
+	case f.Away:
+		return "away"
 	}
 	return "active"
 }

@@ -42,6 +42,7 @@ type runCommand struct {
 
 	OTLP string `name:"otlp" placeholder:"URL" help:"Collector that gets metrics and traces, as http://host:4318; what the variables OTEL_* say holds too."`
 
+	NoDiscovery    bool   `name:"no-discovery" help:"Leave aside functions that services on NATS announce; only those of the module count."`
 	NATSForKafka   bool   `name:"nats-for-kafka" help:"Make topics of Kafka and streams of Kinesis NATS subjects, to try an application without them."`
 	PlaygroundHost string `default:"127.0.0.1" help:"Host that the playground's ports listen on."`
 	Strict         bool   `help:"Refuse unknown keys in modules."`
@@ -60,7 +61,7 @@ func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) err
 	}
 	runtime.TuneCollector()
 	return runtime.Run(ctx, runtime.Config{
-		Module: m, NATSForKafka: r.NATSForKafka, App: r.App, Version: buildOf().Version,
+		Module: m, NATSForKafka: r.NATSForKafka, NoDiscovery: r.NoDiscovery, App: r.App, Version: buildOf().Version,
 		NATSURLs: r.NATS, NATS: r.Security.config(), DataDir: r.Data, NATSListen: r.NATSListen, SyncInterval: r.Sync == "interval",
 		HTTPAddr: r.HTTP, HTTP: r.HTTPListener.config(), PlaygroundHost: r.PlaygroundHost, Insecure: r.Insecure,
 		Partitions: r.Partitions, Replicas: r.Replicas, History: r.History, MaxPerTask: r.MaxPerTask, MaxCalls: r.MaxCalls,

@@ -31,7 +31,7 @@ func (l *loader) endpoint(e *Endpoint, own key) mapping {
 	keys := []key{
 		required("functions", l.functions(&e.Functions), "One function type, `ns/name`, or a namespace, `ns/*`. An exact type goes before a namespace."),
 		required("urlPathTemplate", urlTemplate(&e.URLTemplate), "The URL; `{function.name}` is replaced by the type's name. "+
-			"`http`, `https`, or `http+unix:///path/to/file.sock/path`."),
+			"`http`, `https`, `http+unix:///path/to/file.sock/path`, or `nats://subject` for a service on NATS; one token alone is its prefix, as in `nats://jetfn-functions`."),
 		optional("maxNumBatchRequests", maxBatch(e), "Messages in one call; 0 or less: no limit."),
 		own,
 	}
@@ -42,8 +42,10 @@ func (l *loader) endpoint(e *Endpoint, own key) mapping {
 	}}
 }
 
+const defaultMaxBatch = 1000
+
 func maxBatch(e *Endpoint) value {
-	return integer(&e.MaxBatch, 1000, math.MinInt32)
+	return integer(&e.MaxBatch, defaultMaxBatch, math.MinInt32)
 }
 
 const (
@@ -69,6 +71,7 @@ func extras(e *Endpoint, protocol string) []key {
 // addEndpoint takes an endpoint in, after a look at what its keys say
 // together. n is where its functions are named.
 func (l *loader) addEndpoint(o *object, e *Endpoint, n *yaml.Node, path string) {
+	e.URLTemplate = serviceURL(e.URLTemplate, e.Functions.Namespace)
 	if e.Functions.Namespace != "" {
 		l.endpoints[e.Functions] = append(l.endpoints[e.Functions], placedEndpoint{endpoint: e, path: path, pos: l.pos(n)})
 	}
@@ -88,7 +91,7 @@ func (l *loader) addEndpoint(o *object, e *Endpoint, n *yaml.Node, path string) 
 
 func urlTemplate(into *string) value {
 	return scalar[string]{
-		into: into, form: Schema{Type: typeText, Pattern: `^(http|https|http\+unix|https\+unix):|\$\{`},
+		into: into, form: Schema{Type: typeText, Pattern: `^(http|https|http\+unix|https\+unix|nats):|\$\{`},
 		parse: func(l *loader, n *yaml.Node, path string) (string, bool) {
 			s := l.text(n, path)
 			return s, s != "" && l.checkURL(n, path, s)
@@ -102,6 +105,9 @@ func (l *loader) checkURL(n *yaml.Node, path, template string) bool {
 	if other := placeholder.FindString(plain); other != "" {
 		l.errorf(n, path, "", "%s is no placeholder, the only one is %s", other, functionName)
 		return false
+	}
+	if subject, ok := strings.CutPrefix(plain, natsScheme); ok {
+		return l.checkSubject(n, path, subject)
 	}
 	u, err := url.Parse(plain)
 	if err != nil {
@@ -126,7 +132,7 @@ func (l *loader) checkURL(n *yaml.Node, path, template string) bool {
 			return false
 		}
 	default:
-		l.errorf(n, path, example, "%q must begin with http:// or https://", shown)
+		l.errorf(n, path, example, "%q must begin with http://, https:// or nats://", shown)
 		return false
 	}
 	return true

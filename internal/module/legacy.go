@@ -274,7 +274,7 @@ func (l *loader) function2x(d declared, e *Endpoint, states key) mapping {
 	e.Functions = Pattern{Namespace: d.function.Namespace, Name: d.function.Name}
 	t, def := &e.Transport, okHTTPDefaults()
 	keys := []key{
-		required("endpoint", urlTemplate(&e.URLTemplate), "Its URL: `http`, `https`, or `http+unix:///path/to/file.sock/path`."),
+		required("endpoint", urlTemplate(&e.URLTemplate), "Its URL: `http`, `https`, `http+unix:///path/to/file.sock/path`, or `nats://subject`."),
 		states,
 		optional("timeout", positive(&t.Call, def.Call), "Time for a whole call."),
 		optional("connectTimeout", positive(&t.Connect, def.Connect), "Time to make a connection; not longer than `timeout`."),

@@ -151,10 +151,26 @@ func (c *catalog) List() []gateway.FunctionInfo {
 		for _, f := range list {
 			out = append(out, gateway.FunctionInfo{
 				Type: f.functions.String(), Kind: f.kind, Endpoint: f.endpoint, MaxBatch: f.maxBatch, MaxConcurrent: f.maxConcurrent, Weight: f.weight,
+				Away: f.away.Load(),
 			})
 		}
 	}
 	return out
+}
+
+// bound returns what serves t, or a namespace, without the services that were
+// found.
+func (c *catalog) bound(t actor.TypeName) *served {
+	s := c.now.Load()
+	for _, l := range []layer{layerProcess, layerModule} {
+		if f := s.exact[l][t]; len(f) > 0 {
+			return f[0]
+		}
+		if f := s.spaces[l][t.Namespace]; len(f) > 0 {
+			return f[0]
+		}
+	}
+	return nil
 }
 
 // declaredType is the type that a function declared for a state; empty if that

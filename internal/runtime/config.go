@@ -76,6 +76,9 @@ type Config struct {
 	// bindings of the module.
 	Functions map[actor.TypeName]actor.FunctionSpec
 
+	// NoDiscovery leaves functions aside that services of NATS announce.
+	NoDiscovery bool
+
 	// NATSForKafka makes Kafka's topics and Kinesis' streams NATS subjects,
 	// to try an application without them.
 	NATSForKafka bool

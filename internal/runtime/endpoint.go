@@ -22,7 +22,7 @@ const (
 
 // ofModule is the layer of a module's endpoints, or all that is wrong with
 // them. Those that before has already stay.
-func ofModule(m *module.Module, before []*served, log zerolog.Logger) ([]*served, error) {
+func ofModule(m *module.Module, before []*served, services http.RoundTripper, log zerolog.Logger) ([]*served, error) {
 	var out []*served
 	var problems []error
 	for i := range m.Endpoints {
@@ -31,7 +31,7 @@ func ofModule(m *module.Module, before []*served, log zerolog.Logger) ([]*served
 			out = append(out, before[j])
 			continue
 		}
-		f, err := serveEndpoint(spec, log)
+		f, err := serveEndpoint(spec, services, log)
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -54,15 +54,19 @@ func sameEndpoint(a, b *module.Endpoint) bool {
 	return reflect.DeepEqual(one, two)
 }
 
-func serveEndpoint(spec *module.Endpoint, log zerolog.Logger) (*served, error) {
-	endpoint, err := newEndpoint(spec, log)
+func serveEndpoint(spec *module.Endpoint, services http.RoundTripper, log zerolog.Logger) (*served, error) {
+	endpoint, err := newEndpoint(spec, services, log)
 	if err != nil {
 		return nil, at(spec.Pos, fmt.Errorf("endpoint of %s: %w", spec.Functions, err))
+	}
+	kind := "http"
+	if spec.IsService() {
+		kind = "nats"
 	}
 	return &served{
 		source:    spec,
 		weight:    spec.Weight,
-		functions: spec.Functions, kind: "http", endpoint: endpoint.Name(),
+		functions: spec.Functions, kind: kind, endpoint: endpoint.Name(),
 		maxBatch: spec.MaxBatch, maxConcurrent: spec.MaxConcurrent, atOnce: callsAtOnce(spec), final: spec.Failure.Final,
 		spec:     func(t actor.TypeName) actor.FunctionSpec { return endpointSpec(t, spec, endpoint) },
 		declared: endpoint.DeclaredType, stats: endpoint.Stats, close: endpoint.Close,
@@ -109,10 +113,11 @@ func callsAtOnce(e *module.Endpoint) int {
 }
 
 // newEndpoint makes what calls an endpoint of the module.
-func newEndpoint(spec *module.Endpoint, log zerolog.Logger) (*gateway.Endpoint, error) {
+func newEndpoint(spec *module.Endpoint, services http.RoundTripper, log zerolog.Logger) (*gateway.Endpoint, error) {
 	cfg := gateway.EndpointConfig{
 		URLTemplate:     spec.URLTemplate,
 		Transport:       transport(spec.Transport),
+		Services:        services,
 		MaxPayloadBytes: int64(spec.Transport.MaxBytes),
 		Log:             log,
 	}

@@ -99,7 +99,7 @@ func (m *modules) equip(p *placed) (err error) {
 		before = now.endpoints
 	}
 	p.egresses = newEgresses(p.module)
-	p.endpoints, err = ofModule(cfg.Limits.held(p.module), before, cfg.Log)
+	p.endpoints, err = ofModule(cfg.Limits.held(p.module), before, &m.worker.services, cfg.Log)
 	return err
 }
 

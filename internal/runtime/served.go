@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/gateway"
@@ -46,6 +47,8 @@ type served struct {
 	// close gives back what calls leave behind, such as idle connections; nil:
 	// nothing. It may be called several times.
 	close func()
+
+	away atomic.Bool // no service has it at the moment
 
 	mu     sync.Mutex
 	calls  int  // in flight

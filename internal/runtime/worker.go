@@ -58,6 +58,7 @@ type worker struct {
 
 	pauses   pauses
 	censuses censuses
+	services services
 
 	// current is the generation that is ready; nil between generations.
 	current atomic.Pointer[generation]
@@ -180,6 +181,11 @@ func (w *worker) work(ctx context.Context) error {
 		return err
 	}
 	defer b.close()
+	defer w.services.attach(b)()
+	keep, err := w.discover(ctx, b)
+	if err != nil {
+		return err
+	}
 	if w.cfg.Out != nil {
 		if _, err := fmt.Fprint(w.cfg.Out, w.summary(b)); err != nil {
 			return fmt.Errorf("write the start block: %w", err)
@@ -191,6 +197,7 @@ func (w *worker) work(ctx context.Context) error {
 	defer end()
 	watch.Go(func() { w.pauses.watch(watched, w, b.app) })
 	w.modules.watch(watched, b.app, watch.Go)
+	watch.Go(func() { keep(watched) })
 	stop, err := w.takeCalls(ctx, b)
 	if err != nil {
 		return err

@@ -21,6 +21,9 @@ import (
 const (
 	// DefaultPrefix begins the subjects of functions.
 	DefaultPrefix = "jetfn-functions"
+	// AnnounceSubject gets an empty message whenever a service begins or ends,
+	// whatever its prefix is: workers look then which services there are.
+	AnnounceSubject = "jetfn-functions.announce"
 	// FunctionsKey is the key of a service's metadata under which the types
 	// of its functions are, separated by commas: how workers find it.
 	FunctionsKey = "jetfn.functions"
@@ -34,6 +37,7 @@ const (
 	statusWorking    = "working"
 	headerAttempt    = "Jetfn-Attempt"
 	headerRetryAfter = "Jetfn-Retry-After"
+	headerTimeout    = "Jetfn-Timeout"
 
 	beat            = time.Second
 	queueGroup      = "jetfn"
@@ -76,7 +80,10 @@ type service struct {
 	maxCalls int64
 
 	places *semaphore.Weighted
-	calls  sync.WaitGroup
+
+	mu    sync.Mutex
+	ended bool // no further calls
+	calls sync.WaitGroup
 }
 
 // Serve serves the functions of r until ctx ends; then it takes no further
@@ -105,15 +112,30 @@ func Serve(ctx context.Context, nc *nats.Conn, r *sdk.Registry, opts ...Option) 
 			return errors.Join(fmt.Errorf("serve function %s over NATS: %w", t, err), running.Stop())
 		}
 	}
-	if err := nc.FlushTimeout(flushLimit); err != nil {
+	if err := s.announce(); err != nil {
 		return errors.Join(fmt.Errorf("serve functions over NATS: %w", err), running.Stop())
 	}
 	s.ready()
 	<-ctx.Done()
 	err = running.Stop()
+	_ = s.announce() // workers find out by themselves, and the server has heard that no call shall come any more
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
 	s.calls.Wait()
 	if err != nil {
 		return fmt.Errorf("stop serving functions over NATS: %w", err)
+	}
+	return nil
+}
+
+// announce lets workers look again which services there are.
+func (s *service) announce() error {
+	if err := s.conn.Publish(AnnounceSubject, nil); err != nil {
+		return fmt.Errorf("announce the service: %w", err)
+	}
+	if err := s.conn.FlushTimeout(flushLimit); err != nil {
+		return fmt.Errorf("announce the service: %w", err)
 	}
 	return nil
 }
@@ -171,10 +193,25 @@ func (s *service) take(ctx context.Context, req micro.Request) {
 		_ = req.Error("429", "too many calls at once", nil) // who called finds out by itself
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		s.places.Release(1)
+		_ = req.Error("503", "the service is ending", nil) // likewise
+		return
+	}
 	s.calls.Go(func() {
 		defer s.places.Release(1)
 		s.answer(ctx, req)
 	})
+}
+
+// limited is ctx with the time limit of the call.
+func limited(ctx context.Context, req micro.Request) (context.Context, context.CancelFunc) {
+	if limit, err := time.ParseDuration(req.Headers().Get(headerTimeout)); err == nil {
+		return context.WithTimeout(ctx, limit)
+	}
+	return context.WithCancel(ctx)
 }
 
 // answer makes a call and answers it. Meanwhile it says that it is alive.
@@ -182,6 +219,8 @@ func (s *service) answer(ctx context.Context, req micro.Request) {
 	alive, done := context.WithCancel(ctx)
 	var beats sync.WaitGroup
 	beats.Go(func() { s.beat(alive, req.Reply()) })
+	ctx, cancel := limited(ctx, req)
+	defer cancel()
 	attempt, _ := strconv.Atoi(req.Headers().Get(headerAttempt)) // zero: not told
 	body, err := s.registry.Answer(ctx, req.Data(), sdk.CallInfo{
 		Attempt: attempt, Parent: req.Headers().Get("traceparent"), State: req.Headers().Get("tracestate"),
