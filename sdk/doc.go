@@ -9,7 +9,7 @@
 //
 //	greet := func(ctx sdk.Context, m sdk.Message) error {
 //		seen.Set(ctx, seen.Get(ctx)+1)
-//		return ctx.Reply(sdk.String().Of(fmt.Sprintf("hello for the %d. time", seen.Get(ctx))))
+//		return ctx.Reply(sdk.String().Of(fmt.Sprintf("hello number %d", seen.Get(ctx))))
 //	}
 //
 //	registry, err := sdk.NewRegistry([]sdk.Function{{

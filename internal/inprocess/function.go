@@ -6,17 +6,22 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/sdk"
 )
+
+// callLimit is how long a call may take, and a message's attempts together: as
+// with an endpoint of whose limits a module says nothing.
+const callLimit = 2 * time.Minute
 
 // New returns the functions of a registry as the core sees them, by type. The
 // name "*" stands for all types of its namespace.
 func New(r *sdk.Registry) map[actor.TypeName]actor.FunctionSpec {
 	out := map[actor.TypeName]actor.FunctionSpec{}
 	for _, t := range r.Types() {
-		out[actor.TypeName(t)] = actor.FunctionSpec{Function: &function{r}, Endpoint: "in process"}
+		out[actor.TypeName(t)] = actor.FunctionSpec{Function: &function{r}, Endpoint: "in process", Policy: actor.Policy{Budget: callLimit}}
 	}
 	return out
 }
@@ -25,6 +30,8 @@ type function struct{ registry *sdk.Registry }
 
 // Invoke implements actor.Function.
 func (f *function) Invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
 	effects, err := f.registry.Invoke(ctx, batch(b))
 	if err != nil {
 		return nil, failure(b, err)

@@ -82,7 +82,8 @@ type service struct {
 	places *semaphore.Weighted
 
 	mu    sync.Mutex
-	ended bool // no further calls
+	ended bool                 // no further calls
+	since map[string]time.Time // calls in flight, by where their answer goes
 	calls sync.WaitGroup
 }
 
@@ -90,7 +91,7 @@ type service struct {
 // calls, lets those under way end, and returns nil. Any other return is an
 // error.
 func Serve(ctx context.Context, nc *nats.Conn, r *sdk.Registry, opts ...Option) error {
-	s := &service{registry: r, conn: nc, name: "functions", version: "0.0.0", prefix: DefaultPrefix, maxCalls: defaultMaxCalls, ready: func() {}}
+	s := &service{registry: r, conn: nc, name: "functions", version: "0.0.0", prefix: DefaultPrefix, maxCalls: defaultMaxCalls, ready: func() {}, since: map[string]time.Time{}}
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -115,6 +116,9 @@ func Serve(ctx context.Context, nc *nats.Conn, r *sdk.Registry, opts ...Option) 
 	if err := s.announce(); err != nil {
 		return errors.Join(fmt.Errorf("serve functions over NATS: %w", err), running.Stop())
 	}
+	var beats sync.WaitGroup
+	quiet := make(chan struct{})
+	beats.Go(func() { s.beat(quiet) })
 	s.ready()
 	<-ctx.Done()
 	err = running.Stop()
@@ -123,6 +127,8 @@ func Serve(ctx context.Context, nc *nats.Conn, r *sdk.Registry, opts ...Option) 
 	s.ended = true
 	s.mu.Unlock()
 	s.calls.Wait()
+	close(quiet)
+	beats.Wait()
 	if err != nil {
 		return fmt.Errorf("stop serving functions over NATS: %w", err)
 	}
@@ -200,6 +206,7 @@ func (s *service) take(ctx context.Context, req micro.Request) {
 		_ = req.Error("503", "the service is ending", nil) // likewise
 		return
 	}
+	s.since[req.Reply()] = time.Now()
 	s.calls.Go(func() {
 		defer s.places.Release(1)
 		s.answer(ctx, req)
@@ -214,19 +221,17 @@ func limited(ctx context.Context, req micro.Request) (context.Context, context.C
 	return context.WithCancel(ctx)
 }
 
-// answer makes a call and answers it. Meanwhile it says that it is alive.
+// answer makes a call and answers it.
 func (s *service) answer(ctx context.Context, req micro.Request) {
-	alive, done := context.WithCancel(ctx)
-	var beats sync.WaitGroup
-	beats.Go(func() { s.beat(alive, req.Reply()) })
 	ctx, cancel := limited(ctx, req)
 	defer cancel()
 	attempt, _ := strconv.Atoi(req.Headers().Get(headerAttempt)) // zero: not told
 	body, err := s.registry.Answer(ctx, req.Data(), sdk.CallInfo{
 		Attempt: attempt, Parent: req.Headers().Get("traceparent"), State: req.Headers().Get("tracestate"),
 	})
-	done()
-	beats.Wait()
+	s.mu.Lock()
+	delete(s.since, req.Reply())
+	s.mu.Unlock()
 	if limit := s.conn.MaxPayload() - headerRoom; err == nil && int64(len(body)) > limit {
 		err = sdk.Never(fmt.Errorf("the answer has %d bytes, the NATS server takes %d", len(body), limit))
 	}
@@ -237,17 +242,35 @@ func (s *service) answer(ctx context.Context, req micro.Request) {
 	_ = req.Respond(body) // who has gone doesn't miss it
 }
 
-func (s *service) beat(ctx context.Context, reply string) {
+// beat says of all calls that take longer, every second, that somebody works
+// at them. One goroutine does it for all.
+func (s *service) beat(quiet <-chan struct{}) {
 	ticks := time.NewTicker(beat)
 	defer ticks.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-quiet:
 			return
-		case <-ticks.C:
-			_ = s.conn.PublishMsg(&nats.Msg{Subject: reply, Header: nats.Header{headerStatus: {statusWorking}}}) // the next one may get through
+		case now := <-ticks.C:
+			for _, reply := range s.longer(now) {
+				_ = s.conn.PublishMsg(&nats.Msg{Subject: reply, Header: nats.Header{headerStatus: {statusWorking}}}) // the next one may get through
+			}
 		}
 	}
+}
+
+// longer are the calls that have been in flight for half a beat, by where
+// their answer goes.
+func (s *service) longer(now time.Time) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for reply, since := range s.since {
+		if now.Sub(since) > beat/2 {
+			out = append(out, reply)
+		}
+	}
+	return out
 }
 
 func refuse(req micro.Request, err error) {
