@@ -149,7 +149,7 @@ func TestATableLoadsOnlyWhatIsAskedFor(t *testing.T) {
 				t.Errorf("Get(4711) = %q", got)
 			}
 		}, 2, 1},
-		"set": {func(ctx sdk.Context) { table.Set(ctx, 4711, "new") }, 2, 2},
+		"set": {func(ctx sdk.Context) { table.Set(ctx, 4712, "new") }, 2, 2},
 		"add": {func(ctx sdk.Context) { table.Set(ctx, n+1, "new") }, 4, 4},
 		"range": {func(ctx sdk.Context) {
 			var got []int64

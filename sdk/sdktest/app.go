@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -22,11 +21,20 @@ const epoch = "2024-01-01T00:00:00Z"
 // each other without end exceed it.
 const settleRounds = 1_000_000
 
+// TB is what this package needs of a test: *testing.T and *testing.B are one,
+// and so is what other frameworks offer.
+type TB interface {
+	Helper()
+	Context() context.Context
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // App is an application in memory. Its methods return when everything that
 // follows at that instant has happened. They fail the test on misuse, and are
 // for its goroutine only.
 type App struct {
-	tb        testing.TB
+	tb        TB
 	memory    *actortest.Memory
 	ports     actor.Ports
 	partition *actor.Partition
@@ -49,7 +57,7 @@ type Sent struct {
 
 // New starts an application with the functions of r. Messages to other types
 // are kept for Sent. Each egress is there.
-func New(tb testing.TB, r *sdk.Registry) *App {
+func New(tb TB, r *sdk.Registry) *App {
 	tb.Helper()
 	begin, err := time.Parse(time.RFC3339, epoch)
 	if err != nil {

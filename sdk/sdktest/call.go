@@ -1,10 +1,6 @@
 package sdktest
 
-import (
-	"testing"
-
-	"github.com/jetfn/jetfn/sdk"
-)
+import "github.com/jetfn/jetfn/sdk"
 
 // CallOption changes what Call hands to the function.
 type CallOption func(*sdk.Batch)
@@ -31,7 +27,7 @@ func With[T any](state sdk.Value[T], v T) CallOption {
 
 // Call calls one function of r with one message, and returns what it asks for
 // or its error.
-func Call(tb testing.TB, r *sdk.Registry, functionType string, m sdk.Message, opts ...CallOption) (*sdk.Effects, error) {
+func Call(tb TB, r *sdk.Registry, functionType string, m sdk.Message, opts ...CallOption) (*sdk.Effects, error) {
 	tb.Helper()
 	b := &sdk.Batch{Self: sdk.To(functionType, "test"), Complete: true, Messages: []sdk.Envelope{{Value: m}}}
 	for _, opt := range opts {
