@@ -21,6 +21,7 @@ func ParseTypeName(s string) (TypeName, error) {
 	return TypeName{Namespace: namespace, Name: name}, nil
 }
 
+// String is "namespace/name".
 func (n TypeName) String() string { return n.Namespace + "/" + n.Name }
 
 // Address is one instance of a function: its type and an id. The zero value
@@ -40,6 +41,7 @@ func To(functionType, id string) Address {
 // IsZero reports whether a is nobody's address.
 func (a Address) IsZero() bool { return a == Address{} }
 
+// String is "namespace/name/id".
 func (a Address) String() string { return a.Type.String() + "/" + a.ID }
 
 // check refuses an address that nobody can have.

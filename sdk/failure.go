@@ -19,8 +19,10 @@ type Failure struct {
 	Err   error
 }
 
+// Error is the text of Err.
 func (f *Failure) Error() string { return f.Err.Error() }
 
+// Unwrap returns Err.
 func (f *Failure) Unwrap() error { return f.Err }
 
 // Never wraps err so that its message is not tried again.
@@ -39,8 +41,10 @@ type StateError struct {
 	Err  error
 }
 
+// Error names the state, its address, and what is wrong.
 func (e *StateError) Error() string { return fmt.Sprintf("state %s of %s: %v", e.Name, e.Self, e.Err) }
 
+// Unwrap returns Err.
 func (e *StateError) Unwrap() error { return e.Err }
 
 // PanicError is a panic of a function.
@@ -49,8 +53,10 @@ type PanicError struct {
 	Stack []byte // of the goroutine; not part of the text
 }
 
+// Error is what the function panicked with.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
+// Unwrap returns the error that the function panicked with, if it was one.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err

@@ -48,6 +48,9 @@ func ExampleNew() {
 	app := sdktest.New(t, functions)
 	app.Send("example/reminder", "ann", sdk.String().Of("water the plants"))
 	fmt.Println(sdktest.State(app, "example/reminder", "ann", text))
+	for _, p := range app.Pending() {
+		fmt.Println("due at", p.At.Format(time.DateTime))
+	}
 	app.Restart() // as after a crash
 	app.Advance(24 * time.Hour)
 	for _, r := range app.Egress("example/reminders") {
@@ -57,6 +60,7 @@ func ExampleNew() {
 	fmt.Println(app.Now().Format(time.DateOnly), still)
 	// Output:
 	// water the plants true
+	// due at 2024-01-02 00:00:00
 	// water the plants <nil>
 	// 2024-01-02 false
 }

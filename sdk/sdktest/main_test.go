@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
 	"github.com/jetfn/jetfn/sdk"
@@ -34,7 +36,16 @@ func TestTimePassesOnlyWhenItIsTold(t *testing.T) {
 	if got := app.Sent("b/other", "x"); len(got) != 0 {
 		t.Errorf("sent at once: %v", got)
 	}
+	want := []sdktest.Pending{{
+		At: app.Now().Add(time.Minute), To: sdk.To("b/other", "x"), From: sdk.To("a/echo", "1"), Value: sdk.String().Of("hi"),
+	}}
+	if diff := cmp.Diff(want, app.Pending(), cmpopts.IgnoreUnexported(sdk.TypedValue{})); diff != "" {
+		t.Errorf("Pending (-want +got):\n%s", diff)
+	}
 	app.Advance(time.Minute)
+	if got := app.Pending(); len(got) != 0 {
+		t.Errorf("Pending after it has come = %v", got)
+	}
 	if got := app.Sent("b/other", "x"); len(got) != 1 || got[0].From != sdk.To("a/echo", "1") {
 		t.Errorf("sent after a minute: %v", got)
 	}
