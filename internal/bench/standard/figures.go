@@ -21,8 +21,8 @@ func figures(o options, loads []load, results [][]bench.Result) string {
 			version = r[0].Version
 		}
 	}
-	line("\nMeasured on %s with jetfn %s: %s. %d interleaved rounds of %v each; three numbers are minimum / median / maximum, single ones medians.%s\n",
-		time.Now().UTC().Format(time.DateOnly), version, machine(), o.rounds, o.duration, sentence(o.note))
+	line("\nMeasured on %s with jetfn %s: %s. %s of %v each; three numbers are minimum / median / maximum, single ones medians.%s\n",
+		time.Now().UTC().Format(time.DateOnly), version, machine(), rounds(o.rounds), o.duration, sentence(o.note))
 	line("| load | sync | inv/s | ratio | of limit | p50 / p99 ms | others' cores |")
 	line("|---|---|---|---|---|---|---|")
 	for i, l := range loads {
@@ -54,6 +54,13 @@ func figures(o options, loads []load, results [][]bench.Result) string {
 			median(rs, func(r bench.Result) float64 { return r.Start }))
 	}
 	return b.String() + reached(loads, results) + "\n"
+}
+
+func rounds(n int) string {
+	if n == 1 {
+		return "One round"
+	}
+	return fmt.Sprintf("%d interleaved rounds", n)
 }
 
 func sentence(note string) string {

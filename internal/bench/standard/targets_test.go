@@ -13,14 +13,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestTargetsAreJudgedByTheMedianOfTheRounds(t *testing.T) {
 	t.Parallel()
-	rounds := func(perSecond ...float64) (rs []bench.Result) {
+	runs := func(perSecond ...float64) (rs []bench.Result) {
 		for _, n := range perSecond {
 			rs = append(rs, bench.Result{Sync: "interval", PerSecond: n, Ratio: n / 200_000, Latency: bench.Quantiles{P50: n / 100, P99: n}})
 		}
 		return rs
 	}
 	loads := []load{{name: embeddedMany}, {name: "embedded, 100,000 keys"}, {name: "embedded, 1,000,000 keys"}, {name: httpRate}, {name: "no target's"}}
-	got := reached(loads, [][]bench.Result{rounds(120_000, 90_000, 101_000), rounds(60_000, 81_000, 71_000), nil, rounds(4), rounds(1)})
+	got := reached(loads, [][]bench.Result{runs(120_000, 90_000, 101_000), runs(60_000, 81_000, 71_000), nil, runs(4), runs(1)})
 	want := []string{
 		"| http, 200/s interval | p50, ms | ≤ 1.5 | **reached**: 0.0 |",
 		"| http, 200/s interval | p99, ms | ≤ 5 | **reached**: 4.0 |",
