@@ -108,6 +108,9 @@ func (e *answerError) document() []byte {
 func (s *serverFlags) do(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
 	limited, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
+	if scheme, _, _ := strings.Cut(s.Server, "://"); scheme != "http" && scheme != "https" {
+		return usage{fmt.Errorf("--server %s: it begins neither with http:// nor with https://", s.Server)}
+	}
 	request, err := http.NewRequestWithContext(limited, method, strings.TrimRight(s.Server, "/")+path, bytes.NewReader(body))
 	if err != nil {
 		return usage{fmt.Errorf("--server %s: %w", s.Server, err)}
