@@ -35,6 +35,9 @@ type activation struct {
 
 	span Span // of batch, if it is traced
 
+	failure  *InvokeError // the latest one
+	failedAt int64
+
 	suspect int // messages left of a batch that failed for good
 	cap     int // largest batch while suspect > 0
 }
@@ -288,6 +291,7 @@ func (p *Partition) failed(act *activation, err error) {
 	if !errors.As(err, &failure) {
 		failure = &InvokeError{Reason: ReasonProtocol, Err: err}
 	}
+	act.failure, act.failedAt = failure, p.now
 	policy := act.policy
 	if failure.Kind == Unreachable {
 		act.excused += p.now - act.startedAt

@@ -157,6 +157,19 @@ func readLetter(h nats.Header, data []byte, seq uint64) (StoredLetter, error) {
 	return letter, nil
 }
 
+// NewestLetter returns the newest dead letter of a, or an error that wraps
+// actor.ErrNotFound.
+func (a *App) NewestLetter(ctx context.Context, target actor.Address) (StoredLetter, error) {
+	m, err := a.streams.dlq.GetLastMsgForSubject(ctx, a.names.dlq(target))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		err = actor.ErrNotFound
+	}
+	if err != nil {
+		return StoredLetter{}, fmt.Errorf("newest dead letter of %s: %w", target, err)
+	}
+	return readLetter(m.Header, m.Data, m.Sequence)
+}
+
 // DropLetter removes the dead letter at seq. It must not be one that an owner
 // may put into its place again.
 func (a *App) DropLetter(ctx context.Context, seq uint64) error {

@@ -33,6 +33,8 @@ type APIConfig struct {
 	Tables         Tables       // nil: entries of tables can't be looked at
 	Metrics        http.Handler // nil: /metrics is not found
 	LogLevel       LogLevel     // nil: /v1/log is not found
+	Overview       Overview     // nil: /v1/top and the like are not found
+	Tail           Tail         // nil: /v1/tail is not found
 	// Sample decides whether the trace of a call without one is recorded; nil:
 	// its functions may do so.
 	Sample func() bool
@@ -138,6 +140,10 @@ GET  /v1/dlq/{id}                        one of them; DELETE drops it
 POST /v1/dlq/{id}/replay                 send its message once more
 GET  /v1/timers                          delayed messages, ?function=, ?after= and ?limit=
 GET  /v1/timers/{id}                     one of them; DELETE cancels it
+GET  /v1/top                             what functions and partitions do
+GET  /v1/inspect/{namespace}/{type}/{id} what an address does, and what hinders it
+GET  /v1/tail/egress                     what happens from now on; or dlq, functions/{namespace}/{type}
+GET  /v1/partitions                      whose they are, and how far behind
 GET  /v1/log                             what is logged; POST {"level":"debug"} changes it
 GET  /healthz  /readyz  /metrics  /openapi.json
 

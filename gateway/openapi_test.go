@@ -132,9 +132,30 @@ func whole(access gateway.Access) http.Handler {
 	return gateway.NewAPI(gateway.APIConfig{
 		App: "shop", Version: "v1", Sender: app, Caller: app, States: app, Functions: app, Readiness: app,
 		Pauses: desk{}, StateEditor: desk{}, DeadLetters: letters{}, DeadLetterDesk: letters{}, Timers: pendingTimers{}, Modules: revisions{},
-		LogLevel: &level{name: "info"},
-		Metrics:  metrics, Access: access, MaxBodyBytes: 1000,
+		LogLevel: &level{name: "info"}, Overview: glance{}, Tail: glance{},
+		Metrics: metrics, Access: access, MaxBodyBytes: 1000,
 	})
+}
+
+// glance tells of an application that does nothing.
+type glance struct{}
+
+func (glance) Partitions(context.Context) ([]gateway.PartitionInfo, error) {
+	return []gateway.PartitionInfo{{Owner: "worker", Up: true}}, nil
+}
+
+func (glance) Top(context.Context) (gateway.Top, error) {
+	return gateway.Top{Functions: []gateway.TopFunction{}, Parts: []gateway.PartitionInfo{}}, nil
+}
+
+func (glance) Inspect(_ context.Context, a actor.Address) (gateway.Inspection, error) {
+	return gateway.Inspection{
+		Address: a.String(), Phase: "idle", State: gateway.NewAddressState(a, actor.StateView{}), Messages: []gateway.QueuedMessage{}, Timers: []gateway.Timer{},
+	}, nil
+}
+
+func (glance) Tail(context.Context, gateway.TailQuery, func(*gateway.TailEvent) error) error {
+	return nil
 }
 
 // level is a log's.

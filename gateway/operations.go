@@ -31,7 +31,7 @@ func operations() map[string]operation {
 			answers: []outcome{{status: http.StatusOK, about: "this document", media: []string{jsonType}, schema: schema{"type": "object"}}},
 		},
 	}
-	for _, group := range []map[string]operation{messageOperations(), stateOperations(), stateEditOperations(), functionOperations(), letterOperations(), timerOperations(), logOperations(), moduleOperations()} {
+	for _, group := range []map[string]operation{messageOperations(), stateOperations(), stateEditOperations(), functionOperations(), letterOperations(), timerOperations(), logOperations(), moduleOperations(), overviewOperations(), tailOperations()} {
 		for route, op := range group {
 			all[route] = op
 		}

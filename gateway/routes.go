@@ -46,7 +46,7 @@ func (a *api) routes() []route {
 		{method: http.MethodGet, path: "/v1/state/{namespace}/{type}", role: RoleRead, serve: a.serveStates},
 		{method: http.MethodGet, path: "/v1/state/{namespace}/{type}/{id}", role: RoleRead, serve: a.serveState},
 	}
-	table = slices.Concat(table, a.functionRoutes(), a.stateEditRoutes(), a.dlqRoutes(), a.timerRoutes(), a.logRoutes(), a.moduleRoutes())
+	table = slices.Concat(table, a.functionRoutes(), a.stateEditRoutes(), a.dlqRoutes(), a.timerRoutes(), a.logRoutes(), a.moduleRoutes(), a.overviewRoutes(), a.tailRoutes())
 	if a.Metrics != nil {
 		table = append(table, route{method: http.MethodGet, path: "/metrics", role: RoleRead, serve: fixed(a.Metrics.ServeHTTP)})
 	}

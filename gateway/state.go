@@ -33,6 +33,11 @@ type NamedValue struct {
 	ExpiresAt int64   `json:"expiresAt,omitempty"` // Unix milliseconds; zero: never
 }
 
+// NewAddressState is the state of a as view has it.
+func NewAddressState(a actor.Address, view actor.StateView) AddressState {
+	return addressState(a, view)
+}
+
 func addressState(a actor.Address, view actor.StateView) AddressState {
 	out := AddressState{
 		Address: a.String(), Partition: view.Partition, Revision: view.Commit,

@@ -49,9 +49,15 @@ type commandLine struct {
 	Fn       fnCommand       `cmd:"" help:"List, pause and resume functions."`
 	Dlq      dlqCommand      `cmd:"" help:"Look at dead letters, replay and drop them."`
 	Timers   timersCommand   `cmd:"" help:"List and cancel delayed messages."`
-	Module   moduleCommand   `cmd:"" help:"Show the module, change it, and go back."`
-	Bench    benchCommand    `cmd:"" help:"Measure speed on this machine."`
-	Version  versionCommand  `cmd:"" help:"Show the version."`
+	Top      topCommand      `cmd:"" help:"Show what functions and partitions do."`
+	Inspect  inspectCommand  `cmd:"" help:"Show all that is known of one address."`
+	Tail     tailCommand     `cmd:"" help:"Show what happens from now on."`
+
+	Partitions partitionsCommand `cmd:"" help:"List the partitions."`
+
+	Module  moduleCommand  `cmd:"" help:"Show the module, change it, and go back."`
+	Bench   benchCommand   `cmd:"" help:"Measure speed on this machine."`
+	Version versionCommand `cmd:"" help:"Show the version."`
 
 	Completion completionCommand `cmd:"" help:"Print what makes a shell complete commands."`
 

@@ -22,6 +22,7 @@ func examples() map[string][]string {
 		"demo": {
 			"jetfn demo",
 			"jetfn demo --once",
+			"jetfn demo --once --trace",
 		},
 		"send": {
 			"jetfn send example/greeter/Ada hello",
@@ -54,6 +55,10 @@ func examples() map[string][]string {
 			"jetfn timers ls --function example/greeter --before 1h -o json",
 		},
 		"timers cancel": {"jetfn timers cancel 3f2a", "jetfn timers cancel --caller example/order/17"},
+		"top":           {"jetfn top", "jetfn top --once --partitions 0"},
+		"inspect":       {"jetfn inspect example/greeter/Ada"},
+		"tail":          {"jetfn tail egress", "jetfn tail example/greeter -n 10 -o json"},
+		"partitions":    {"jetfn partitions -o json"},
 		"module ls":     {"jetfn module ls", "jetfn module ls -o json"},
 		"module show":   {"jetfn module show", "jetfn module show 3"},
 		"module diff":   {"jetfn module diff", "jetfn module diff 3 5", "jetfn module diff --file module.yaml"},

@@ -25,7 +25,7 @@ func commands(t *testing.T) *kong.Kong {
 // planned are commands whose examples come with them.
 func planned() []string {
 	return []string{
-		"call", "state set", "state rm", "state export", "state import", "fn ls", "fn pause", "fn resume", "timers ls", "timers cancel",
+		"call", "state set", "state rm", "state export", "state import", "fn ls", "fn pause", "fn resume", "timers ls", "timers cancel", "top", "inspect", "tail", "partitions",
 		"module ls", "module show", "module diff", "module apply", "module rollback", "partitions", "partitions move", "history", "inspect",
 		"top", "tail", "doctor", "verify", "backup", "restore", "repair",
 	}

@@ -187,6 +187,15 @@ func (c *catalog) declaredType(t actor.TypeName, state string) string {
 	return ""
 }
 
+// info is what serves t; nil: nothing does.
+func (c *catalog) info(t actor.TypeName) *gateway.FunctionInfo {
+	f := c.now.Load().find(t)
+	if f == nil {
+		return nil
+	}
+	return &gateway.FunctionInfo{Type: f.functions.String(), Kind: f.kind, Endpoint: f.endpoint, MaxBatch: f.maxBatch, MaxConcurrent: f.maxConcurrent}
+}
+
 // connections are the counters of the endpoints there have been, by name.
 func (c *catalog) connections() map[string]gateway.EndpointStats {
 	c.mu.Lock()

@@ -27,7 +27,11 @@ func (c *checked) Invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, e
 	c.counters.begin(b)
 	effects, err := c.invoke(ctx, b)
 	lacks := (*actor.MissingEntries)(nil)
-	c.counters.end(time.Since(began), err != nil && !errors.As(err, &lacks))
+	failed := err != nil && !errors.As(err, &lacks)
+	c.counters.end(time.Since(began), failed)
+	if t := c.counters.worker.tails; failed && t.wanted() {
+		t.failed(b, err)
+	}
 	return effects, err
 }
 

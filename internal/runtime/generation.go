@@ -42,6 +42,8 @@ func newGeneration(w *worker, b *backbone) *generation {
 		ports.State = b.state.Partition(p)
 		ports.Journal = w.meters.journals.measured(ports.Journal, p)
 		ports.Outbox = countingOutbox{ports.Outbox, w.meters.tally, w.meters.Tracer}
+		ports.Egress = tellingSink{ports.Egress, w.meters.tally.tails, b.app.DeadLetterID}
+		ports.DeadLetters = tellingSink{ports.DeadLetters, w.meters.tally.tails, b.app.DeadLetterID}
 		ports.Egress = countingSink{ports.Egress, w.meters.tally, w.meters.Tracer}
 		ports.DeadLetters = countingSink{ports.DeadLetters, w.meters.tally, w.meters.Tracer}
 		ports.Inbox = w.rooted(b.app).inbox(ports.Inbox)
@@ -49,7 +51,7 @@ func newGeneration(w *worker, b *backbone) *generation {
 		cfg := actor.Config{
 			Partition: p, Partitions: b.app.Partitions(),
 			TrimDelay: w.cfg.trimDelay(), EgressLimited: w.cfg.EgressMaxBytes > 0,
-			Observer: observer{w.meters.tally, w.meters.Tracer}, LetterID: b.app.DeadLetterID,
+			Observer: observer{w.meters.tally, w.meters.Tracer, w.meters.tally.tails}, LetterID: b.app.DeadLetterID,
 		}
 		w.cfg.Limits.apply(&cfg)
 		g.seats = append(g.seats, &seat{

@@ -11,6 +11,7 @@ import (
 type observer struct {
 	tally  *tally
 	tracer *telemetry.Tracer // nil: no traces
+	tails  *tails
 }
 
 var _ actor.Observer = observer{}
@@ -33,6 +34,9 @@ func (o observer) Retreated(d *actor.Done) { o.tracer.Retreated(d) }
 func (o observer) Committed(c *actor.Committed) {
 	if c.Traced {
 		o.tracer.Committed(c)
+	}
+	if o.tails.wanted() {
+		o.tails.committed(c)
 	}
 	now := time.Now().UnixMilli()
 	for i := range c.Done {

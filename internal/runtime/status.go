@@ -50,6 +50,13 @@ func (s *status) partitionDown(p int, err error) {
 	s.down[p] = err.Error()
 }
 
+// downReason is why a partition can't go on; empty: it can, or it isn't known.
+func (s *status) downReason(p int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down[p]
+}
+
 // Reasons returns why the worker is not ready; empty means it is.
 func (s *status) Reasons() []string {
 	s.mu.Lock()

@@ -23,6 +23,8 @@ type tally struct {
 	// knows reports whether a function serves a type; nil: any counts as known.
 	knows func(actor.TypeName) bool
 
+	tails *tails
+
 	latency, endToEnd, batchSize, stateSize *telemetry.Family
 
 	newest atomic.Pointer[counters] // the one asked for last
@@ -54,7 +56,7 @@ type egressCount struct {
 func newTally(m *telemetry.Metrics) (*tally, error) {
 	latencies := []float64{0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000}
 	t := &tally{
-		byType: map[actor.TypeName]*counters{}, egresses: map[actor.TypeName]*egressCount{},
+		tails: newTails(), byType: map[actor.TypeName]*counters{}, egresses: map[actor.TypeName]*egressCount{},
 		latency:   m.Histogram("jetfn_functions_remoteInvocationLatency", latencies),
 		endToEnd:  m.Histogram("jetfn_functions_endToEndLatency", append(latencies, 600_000, 3_600_000)),
 		batchSize: m.Histogram("jetfn_functions_batchSize", []float64{1, 2, 5, 10, 25, 50, 100, 250, 500, 1000}),

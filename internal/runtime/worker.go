@@ -154,6 +154,7 @@ func workerName() string {
 
 func (w *worker) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { close(w.meters.tally.tails.ended) })()
 	group.Go(func() error { return gateway.Serve(ctx, w.listener, w.api(), w.serving()) })
 	w.security.run(ctx, group.Go)
 	group.Go(func() error { return w.work(ctx) })
@@ -165,7 +166,7 @@ func (w *worker) api() http.Handler {
 		App: w.cfg.App, Version: w.cfg.Version,
 		Sender: surface{w}, Caller: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
 		DeadLetters: surface{w}, DeadLetterDesk: surface{w}, StateEditor: surface{w}, Pauses: surface{w}, Timers: surface{w}, Tables: surface{w}, Modules: w.gatewayModules(),
-		Sample: w.sample(), LogLevel: w.logLevel,
+		Sample: w.sample(), LogLevel: w.logLevel, Overview: surface{w}, Tail: w.meters.tally.tails,
 		Metrics: w.meters.Handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, MaxRequests: w.cfg.HTTP.MaxRequests, Log: w.cfg.Log,
 	})
 }

@@ -40,6 +40,37 @@ func (h *Histogram) record(v float64, n uint64) {
 // RecordTime counts a duration in milliseconds.
 func (h *Histogram) RecordTime(d time.Duration) { h.Record(float64(d) / float64(time.Millisecond)) }
 
+// Count is how many values there were.
+func (h *Histogram) Count() (n uint64) {
+	for i := range h.counts {
+		n += h.counts[i].Load()
+	}
+	return n
+}
+
+// Sum is that of all values.
+func (h *Histogram) Sum() float64 { return float64(h.sum.Load()) / scale }
+
+// Quantile is about the value below which the share q of all values is; zero
+// if there are none. Values beyond the last bound count as that bound.
+func (h *Histogram) Quantile(q float64) float64 {
+	rank, below, low := q*float64(h.Count()), 0.0, 0.0
+	for i := range h.counts {
+		n := float64(h.counts[i].Load())
+		if i == len(h.bounds) {
+			break
+		}
+		if n > 0 && below+n >= rank {
+			return low + (h.bounds[i]-low)*(rank-below)/n
+		}
+		below, low = below+n, h.bounds[i]
+	}
+	if below == 0 && h.Count() == 0 {
+		return 0
+	}
+	return low
+}
+
 // Family is a histogram with each of its labels' values.
 type Family struct {
 	metric Metric
