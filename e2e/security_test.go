@@ -234,6 +234,7 @@ func TestSchemathesisFindsNothing(t *testing.T) {
 		// has some, since the function can't be reached; our own faults are in
 		// the log. And /v1/dlq/replay is a dead letter's id as well.
 		"--exclude-checks", "positive_data_acceptance,negative_data_rejection,not_a_server_error,allow_header_conformance",
+		"--exclude-path-regex", "^/v1/tail/", // these answers don't end
 	}})
 	if code := p.wait(t, 5*time.Minute); code != 0 {
 		t.Errorf("schemathesis ended with %d:\n%s", code, p.output.tail(6_000))

@@ -154,8 +154,8 @@ func (glance) Inspect(_ context.Context, a actor.Address) (gateway.Inspection, e
 	}, nil
 }
 
-func (glance) Tail(context.Context, gateway.TailQuery, func(*gateway.TailEvent) error) error {
-	return nil
+func (glance) Tail(_ context.Context, _ gateway.TailQuery, emit func(*gateway.TailEvent) error) error {
+	return emit(&gateway.TailEvent{At: "2026-01-02T15:04:05.000Z", Kind: gateway.TailEgress, Address: "example/greeter/Ada"})
 }
 
 // level is a log's.
