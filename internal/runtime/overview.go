@@ -62,7 +62,7 @@ func (s surface) Top(ctx context.Context) (gateway.Top, error) {
 			Type: name.String(), In: c.in.Load(), Done: int64(c.endToEnd.Count()), Calls: int64(c.latency.Count()),
 			Failures: c.failures.Load(), Retries: c.retries.Load(), DeadLetters: c.deadLetters.Load(), Inflight: c.inflight.Load(),
 			Backlog: n.Waiting, BacklogAge: n.Age(now), Retrying: n.Retrying,
-			Latency: c.latency.Sum(), P50: c.latency.Quantile(0.5), P99: c.latency.Quantile(0.99), Paused: s.Paused(name),
+			Latency: c.latency.Sum(), P50: c.latency.Quantile(0.5), P99: c.latency.Quantile(0.99), Paused: s.Paused(actor.PauseType(name)),
 		})
 	})
 	slices.SortFunc(out.Functions, func(a, b gateway.TopFunction) int {
