@@ -187,13 +187,14 @@ func (c *catalog) declaredType(t actor.TypeName, state string) string {
 	return ""
 }
 
-// info is what serves t; nil: nothing does.
+// info is what serves t, the first of several versions; nil: nothing does.
 func (c *catalog) info(t actor.TypeName) *gateway.FunctionInfo {
-	f := c.now.Load().find(t)
-	if f == nil {
+	found := c.now.Load().find(t)
+	if len(found) == 0 {
 		return nil
 	}
-	return &gateway.FunctionInfo{Type: f.functions.String(), Kind: f.kind, Endpoint: f.endpoint, MaxBatch: f.maxBatch, MaxConcurrent: f.maxConcurrent}
+	f := found[0]
+	return &gateway.FunctionInfo{Type: f.functions.String(), Kind: f.kind, Endpoint: f.endpoint, MaxBatch: f.maxBatch, MaxConcurrent: f.maxConcurrent, Weight: f.weight}
 }
 
 // connections are the counters of the endpoints there have been, by name.
