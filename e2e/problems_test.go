@@ -97,6 +97,7 @@ func TestEveryProblemIsProvokedOnce(t *testing.T) {
 		"too-large":            {open, []string{call("POST", tellA, strings.Repeat("x", 9<<20), text)}, 413, false},
 		"bad-type":             {open, []string{call("POST", tellA, "{}", "Content-Type: application/json")}, 415, false},
 		"idempotency-mismatch": {open, []string{call("POST", tellA, "x", text, "Idempotency-Key: k"), call("POST", tellA, "y", text, "Idempotency-Key: k")}, 422, false},
+		"invalid-module":       {open, []string{call("PUT", "/v1/modules", "kind: no.such/kind\nspec: {}\n", "Content-Type: application/yaml")}, 422, false},
 		"function-failed":      {open, []string{call("POST", "/v1/call/e2e/fail/b", "x", text)}, 502, true},
 		"paused":               {open, []string{call("POST", "/v1/call/e2e/paused/a", "x", text)}, 503, false},
 		"not-ready":            {waiting, []string{call("POST", "/v1/send/a/b/c", "x", text)}, 503, false},
@@ -132,7 +133,7 @@ func TestEveryProblemIsProvokedOnce(t *testing.T) {
 	}
 	provoked := []string{
 		"bad-address", "bad-body", "bad-request", "unauthorized", "forbidden", "unknown-function", "not-found", "method-not-allowed", "already-replayed",
-		"revision-conflict", "too-large", "bad-type", "idempotency-mismatch", "function-failed", "paused", "not-ready", "timeout", "busy",
+		"revision-conflict", "too-large", "bad-type", "idempotency-mismatch", "invalid-module", "function-failed", "paused", "not-ready", "timeout", "busy",
 		"internal",    // a fault of jetfn's own: none is known
 		"unsupported", // for servers without tables: none is built
 	}
