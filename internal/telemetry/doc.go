@@ -9,5 +9,6 @@
 // [Tracer] makes spans of what an actor.Observer is told. A span's context
 // travels in the envelopes, so that a trace goes on at whatever worker the next
 // message is processed, also after a restart. What isn't sampled carries no
-// context that wasn't there before, and costs a comparison.
+// context that wasn't there before, and costs a comparison. For users it is
+// described in docs/tracing.md.
 package telemetry
