@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,10 +35,11 @@ func main() {
 	entries := flag.Int64("entries", 1_000_000, "entries of the table")
 	calls := flag.Int("calls", 1000, "calls of each kind")
 	data := flag.String("data", "", "data directory with a filled table; empty: fill one")
+	heap := flag.String("heap", "", "file for a profile of the heap, after reading")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) //nolint:forbidigo // main's own
 	defer stop()
-	b := bench{out: os.Stdout, entries: *entries, calls: *calls}
+	b := bench{out: os.Stdout, entries: *entries, calls: *calls, heap: *heap}
 	if err := b.run(ctx, *data); err != nil {
 		fmt.Fprintln(os.Stderr, "table:", err)
 		os.Exit(1) //nolint:gocritic // nothing is left to do
@@ -49,6 +51,7 @@ type bench struct {
 	out     io.Writer
 	entries int64
 	calls   int
+	heap    string // file for a profile; empty: none
 }
 
 func (b *bench) say(format string, args ...any) {
@@ -67,7 +70,7 @@ func (b *bench) run(ctx context.Context, data string) error {
 	if err := b.with(ctx, dir, b.fill); err != nil {
 		return err
 	}
-	again := exec.CommandContext(ctx, os.Args[0], "-data", dir, "-entries", strconv.FormatInt(b.entries, 10), "-calls", strconv.Itoa(b.calls))
+	again := exec.CommandContext(ctx, os.Args[0], "-data", dir, "-entries", strconv.FormatInt(b.entries, 10), "-calls", strconv.Itoa(b.calls), "-heap", b.heap)
 	again.Stdout, again.Stderr = b.out, os.Stderr
 	if err := again.Run(); err != nil {
 		return fmt.Errorf("use the table in another process: %w", err)
@@ -154,7 +157,7 @@ func (b *bench) fill(ctx context.Context, c client) error {
 }
 
 func (b *bench) use(ctx context.Context, c client) error {
-	for _, kind := range []struct {
+	for i, kind := range []struct {
 		name string
 		text func(k int64) string
 		want int64
@@ -166,6 +169,11 @@ func (b *bench) use(ctx context.Context, c client) error {
 	} {
 		if err := b.measure(ctx, c, kind.name, kind.text, kind.want); err != nil {
 			return err
+		}
+		if i == 0 && b.heap != "" {
+			if err := b.profile(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -216,6 +224,18 @@ func (c client) call(ctx context.Context, text string) (int64, error) {
 		return 0, fmt.Errorf("%s: %w", text, err)
 	}
 	return n, nil
+}
+
+// profile writes what lives on the heap.
+func (b *bench) profile() error {
+	f, err := os.Create(b.heap)
+	if err != nil {
+		return fmt.Errorf("write the heap's profile: %w", err)
+	}
+	if err := errors.Join(pprof.WriteHeapProfile(f), f.Close()); err != nil {
+		return fmt.Errorf("write the heap's profile: %w", err)
+	}
+	return nil
 }
 
 // memory is what lives on the heap, and what the system has given.
