@@ -46,6 +46,12 @@ func (p *Processor) Edit(ctx context.Context, a Address, decide Edit) (StateView
 	return ask(ctx, p, func(part *Partition, reply func(StateView, error)) { part.Edit(a, decide, reply) })
 }
 
+// Sweep removes what has expired of k's record, unless k's address is at work,
+// and returns what is left.
+func (p *Processor) Sweep(ctx context.Context, k StateKey) (Swept, error) {
+	return ask(ctx, p, func(part *Partition, reply func(Swept, error)) { part.Sweep(k, reply) })
+}
+
 // Backlog counts the messages that wait or are being handled, by function
 // type.
 func (p *Processor) Backlog(ctx context.Context) (map[TypeName]int, error) {

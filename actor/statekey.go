@@ -27,6 +27,32 @@ func (k StateKey) Key() string {
 	return k.Address.Key() + "." + Escape(table) + "." + Escape(key)
 }
 
+// ParseStateKey reads what Key wrote.
+func ParseStateKey(key string) (StateKey, error) {
+	at := len(key)
+	for range strings.Count(key, ".") - 2 {
+		at = strings.LastIndexByte(key[:at], '.')
+	}
+	a, err := ParseKey(key[:at])
+	if err != nil || at == len(key) {
+		return StateKey{Address: a}, err
+	}
+	table, entry, ok := strings.Cut(key[at+1:], ".")
+	name, err := Unescape(table)
+	if err != nil || !ok {
+		return StateKey{}, fmt.Errorf("%w: %q is no key of an entry", ErrBadAddress, key)
+	}
+	rest, err := Unescape(entry)
+	if err != nil {
+		return StateKey{}, fmt.Errorf("%w: %q: %w", ErrBadAddress, key, err)
+	}
+	k := StateKey{Address: a, Entry: name + "/" + rest}
+	if k.Key() != key {
+		return StateKey{}, fmt.Errorf("%w: %q is no key in canonical form", ErrBadAddress, key)
+	}
+	return k, k.check()
+}
+
 func (k StateKey) String() string {
 	if k.Entry == "" {
 		return k.Address.String()

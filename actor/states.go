@@ -65,6 +65,8 @@ type entry struct {
 	removed  bool   // the write in flight is a removal
 	flushing bool   // an alarm will write it
 	changed  int64  // when the newest durable change was made; zero: not known
+	// passing says that only a sweep has needed it: it leaves memory with that.
+	passing bool
 	// shown says that a pending commit left something in the state, so that a
 	// former owner may still write that: a removal needs its marker (K6).
 	shown bool
@@ -102,6 +104,7 @@ func (s *states) entry(k StateKey) *entry {
 func (s *states) use(k StateKey) *entry {
 	e := s.entry(k)
 	e.users++
+	e.passing = false
 	return e
 }
 
@@ -115,6 +118,10 @@ func (s *states) release(e *entry) {
 // another entry by now.
 func (s *states) rest(e *entry) {
 	if e.users > 0 || e.at != nil || !e.clean() || s.entries[e.key] != e {
+		return
+	}
+	if e.passing {
+		delete(s.entries, e.key)
 		return
 	}
 	e.at = s.idle.PushBack(e)

@@ -1,10 +1,13 @@
 package kvstate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,7 +27,7 @@ const (
 	// headerCommit holds a record's commit. A record that somebody read and put
 	// back has no such header, so that it can't pass for a new one.
 	headerCommit = "Jetfn-Commit"
-	markerTTL    = "24h" // removal markers must outlive every late write
+	markerTTL    = 24 * time.Hour // removal markers must outlive every late write
 )
 
 // Config of a Store. Zero fields mean the defaults.
@@ -34,6 +37,9 @@ type Config struct {
 	SyncAlways bool // each write is synced before it is acknowledged, so that they go in batches
 	Alone      bool // the bucket's server has no peers and never will: whoever asks it gets what was stored last
 	Partitions int  // of the application: a record that names another partition than its key's is foreign; zero: not checked
+	// MarkerTTL is how long the mark of a removal stays in the bucket, in whole
+	// seconds: longer than any late write may take. The default is 24 hours.
+	MarkerTTL time.Duration
 }
 
 // Store is the bucket "<app>_state".
@@ -44,6 +50,10 @@ type Store struct {
 	nc         *nats.Conn
 	prefix     string // of the bucket's subjects
 	partitions int
+
+	markerTTL string
+	soonest   atomic.Int64  // when something expires that was written since the sweep began
+	sooner    chan struct{} // capacity one; soonest has fallen
 }
 
 // Open creates the bucket, or verifies it. Close the Store when done.
@@ -75,7 +85,12 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, erro
 	if err != nil {
 		return nil, fmt.Errorf("open state bucket: %w", err)
 	}
-	return &Store{stream: stream, pub: pub, writer: pub.NewWriter(stream, cfg.SyncAlways), nc: js.Conn(), prefix: prefix, partitions: cfg.Partitions}, nil
+	s := &Store{
+		stream: stream, pub: pub, writer: pub.NewWriter(stream, cfg.SyncAlways), nc: js.Conn(), prefix: prefix, partitions: cfg.Partitions,
+		sooner: make(chan struct{}, 1), markerTTL: cmp.Or(cfg.MarkerTTL, markerTTL).String(),
+	}
+	s.soonest.Store(never)
+	return s, nil
 }
 
 // Close ends what the Store does in the background. The outcomes of writes
@@ -103,14 +118,19 @@ func (p *partition) Write(k actor.StateKey, r actor.StateRecord, revision uint64
 		done(actor.WriteResult{Outcome: actor.Refused, Err: err})
 		return
 	}
+	at := deadline(r.State)
 	h := nats.Header{
 		headerExpected: {strconv.FormatUint(revision, 10)},
 		headerCommit:   {strconv.FormatUint(r.Commit, 10)},
+		headerExpires:  {strconv.FormatInt(at, 10)},
+	}
+	if at != 0 {
+		p.expires(at)
 	}
 	if len(r.State) == 0 {
 		h[headerOperation] = []string{operationPurge}
 		h[headerRollup] = []string{jetstream.MsgRollupSubject}
-		h[headerTTL] = []string{markerTTL}
+		h[headerTTL] = []string{p.markerTTL}
 	}
 	p.writer.Write(&jspub.Write{Msg: &nats.Msg{Subject: p.prefix + key, Header: h, Data: data}}, done)
 }

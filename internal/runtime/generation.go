@@ -99,6 +99,7 @@ func (g *generation) run(ctx, held context.Context) error {
 		return ignoreStop(err)
 	}
 	g.intakes.Go(func() { g.wakeCron(intake, nil, g.worker.modules.module()) })
+	g.intakes.Go(func() { g.sweep(intake) })
 	g.worker.meters.recovered(time.Since(began))
 	g.ready()
 	defer g.worker.current.Store(nil)

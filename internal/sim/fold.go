@@ -102,6 +102,8 @@ func (f *folding) invocation(v *actor.InvocationView) {
 	switch {
 	case c != nil:
 		f.answer(v, c, envelopes)
+	case len(v.Consumed) == 0 && len(v.Mutations) > 0:
+		f.swept(v)
 	case len(v.Mutations) == 0 && f.deadLetter(envelopes):
 	case f.g.w.functions.quiet[inputNames(envelopes)] != nil:
 		f.silent(v, envelopes)
@@ -235,14 +237,19 @@ func (f *folding) changed(v *actor.InvocationView, after actor.State) {
 		}
 	}
 	for k, part := range parts {
-		list := f.g.states[k]
-		if last := len(list) - 1; last >= 0 && list[last].commit == f.rec.Commit {
-			now := &list[last]
-			now.earlier, now.state = append(now.earlier, now.state), part
-		} else {
-			f.g.states[k] = append(list, version{commit: f.rec.Commit, state: part})
-		}
+		f.g.change(k, f.rec.Commit, part)
 	}
+}
+
+// change notes what a record holds after an invocation of a commit.
+func (g *ghost) change(k actor.StateKey, commit uint64, state actor.State) {
+	list := g.states[k]
+	if last := len(list) - 1; last >= 0 && list[last].commit == commit {
+		now := &list[last]
+		now.earlier, now.state = append(now.earlier, now.state), state
+		return
+	}
+	g.states[k] = append(list, version{commit: commit, state: state})
 }
 
 // changes are what the mutations of a call that ended at that time do to

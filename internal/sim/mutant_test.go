@@ -74,6 +74,8 @@ func mutants() map[string]string {
 		"state-put":               "K1: records are stored without expecting a revision",
 		"state-removal-unmarked":  "K6: a removal leaves no marker where there was no record",
 		"state-replay-newest":     "K4: a replayed commit is compared with the newest one",
+		"sweep-during-call":       "K9: a record is swept while its address has a call",
+		"sweep-early":             "K9: a sweep removes what has not expired",
 		"timer-cancel-early":      "J5: an operator is told before a cancellation is durable",
 		"timer-not-awaited":       "T5: a checkpoint doesn't wait for timers",
 		"timer-put":               "T3: a timer is put over its removal",

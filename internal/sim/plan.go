@@ -53,6 +53,7 @@ const (
 	Pause         Fault = "pause"          // an operator pauses function types
 	CancelTimer   Fault = "cancel-timer"   // an operator cancels a delayed message
 	FailurePause  Fault = "failure-pause"  // a failure pauses an address, or a function type
+	Sweep         Fault = "sweep"          // what has expired is looked for and removed
 	Batch         Fault = "batch"          // writes go together, all or none
 	BatchRefused  Fault = "batch-refused"  // because of one of them
 	ReplayMoved   Fault = "replay-moved"   // a former owner's write lands during a replay
@@ -65,7 +66,7 @@ func Faults() []Fault {
 	return []Fault{
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
-		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, ReplayMoved, EditState, Pause, FailurePause,
+		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, ReplayMoved, EditState, Pause, FailurePause, Sweep,
 		Removed, Reload, CancelTimer,
 	}
 }
@@ -152,6 +153,7 @@ func MakePlan(seed uint64) *Plan {
 	p.reload()
 	p.cancelTimers()
 	p.misfortune()
+	p.sweeps()
 	p.route(rand.New(rand.NewPCG(seed, 0x726f757465)))
 	k.Config.FlushMost = pick[int64](r, 1, 300, 2000)
 	slices.SortStableFunc(p.Items, func(a, b Item) int { return int(a.At - b.At) })

@@ -101,6 +101,12 @@ func (w *World) live() {
 		return
 	}
 	w.checkRest()
+	w.after(2000, w.sweepAll)
+	if !w.rest("after a sweep") {
+		return
+	}
+	w.checkRest()
+	w.checkSwept()
 	// New owners find everything in its place.
 	for p := range w.plan.Knobs.Partitions {
 		w.spawn(p)
@@ -173,6 +179,8 @@ func (w *World) happen(it *Item, index int) {
 		w.edit(it)
 	case CancelTimer:
 		w.cancelTimer(it)
+	case Sweep:
+		w.sweep(it)
 	case Removed:
 		w.remove()
 	case Reload:
