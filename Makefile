@@ -108,8 +108,9 @@ bench-compare: build ## Measure Restate beside jetfn; needs npm. ROUNDS, DURATIO
 	scripts/bench-compare bin/jetfn
 
 .PHONY: soak
-soak: build ## Load an application for 15 minutes, also beyond what it can do. STEADY, OVERLOAD, PROBE, SAMPLE, RATE, SYNC and FUNCTION change it.
+soak: build ## Load an application for 25 minutes, also beyond what it can do. STEADY, OVERLOAD, PROBE, SAMPLE, RATE, SYNC, FUNCTION and BACKLOG change it.
 	scripts/soak bin/jetfn
+	JETFN_E2E_OVERLOAD=$(or $(BACKLOG),10m) $(GO) test -tags e2e -count=1 -timeout 40m -v -run TestAProducerTenTimesTooFast ./e2e
 
 .PHONY: clean
 clean: ## Remove what make built and installed here.

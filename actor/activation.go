@@ -157,12 +157,12 @@ func (p *Partition) granted(a Address, endpoint string) {
 		if act != nil && act.phase == actReady {
 			p.park(act)
 		}
-		p.request(giveBack{endpoint})
+		p.request(giveBack{Place{Function: a.Type, Endpoint: endpoint}})
 		return
 	}
 	spec, known := p.function(a)
 	if !known || spec.Function == nil || spec.Endpoint != endpoint && !mutant.On("granted-elsewhere") { // it has changed meanwhile
-		p.request(giveBack{endpoint})
+		p.request(giveBack{Place{Function: a.Type, Endpoint: endpoint}})
 		p.ready(act)
 		return
 	}

@@ -12,7 +12,9 @@ func TestCallsKeepTheirLimits(t *testing.T) {
 	t.Parallel()
 	c := actor.NewCalls(3)
 	granted := map[string]int{}
-	ask := func(endpoint string, limit int) { c.Acquire(endpoint, limit, func() { granted[endpoint]++ }) }
+	ask := func(endpoint string, limit int) {
+		c.Acquire(actor.Place{Endpoint: endpoint, Limit: limit}, func() { granted[endpoint]++ })
+	}
 	for range 5 {
 		ask("single", 1)
 	}
@@ -22,14 +24,14 @@ func TestCallsKeepTheirLimits(t *testing.T) {
 	if granted["single"] != 1 || granted["many"] != 2 {
 		t.Fatalf("granted = %v, want one of the endpoint's limit and three in all", granted)
 	}
-	c.Release("many", actor.CallResult{Messages: 1})
+	c.Release(actor.Place{Endpoint: "many"}, actor.CallResult{Messages: 1})
 	if granted["many"] != 3 || granted["single"] != 1 {
 		t.Errorf("after a release: granted = %v, want the place taken by the endpoint that may", granted)
 	}
 	for range 2 {
-		c.Release("many", actor.CallResult{Messages: 1})
+		c.Release(actor.Place{Endpoint: "many"}, actor.CallResult{Messages: 1})
 	}
-	c.Release("single", actor.CallResult{Messages: 1})
+	c.Release(actor.Place{Endpoint: "single"}, actor.CallResult{Messages: 1})
 	if granted["single"] != 2 {
 		t.Errorf("granted = %v, want the next call of the single one", granted)
 	}
@@ -39,9 +41,9 @@ func TestEndpointsThatHangLeavePlacesForOthers(t *testing.T) {
 	t.Parallel()
 	c := actor.NewCalls(1000)
 	granted := map[string]int{}
-	ask := func(endpoint string) { c.Acquire(endpoint, 0, func() { granted[endpoint]++ }) }
+	ask := func(endpoint string) { c.Acquire(actor.Place{Endpoint: endpoint}, func() { granted[endpoint]++ }) }
 	ask("fine")
-	c.Release("fine", actor.CallResult{Messages: 1})
+	c.Release(actor.Place{Endpoint: "fine"}, actor.CallResult{Messages: 1})
 	for _, hanging := range []string{"hangs", "hangs too"} {
 		for range 2000 {
 			ask(hanging)
@@ -49,7 +51,7 @@ func TestEndpointsThatHangLeavePlacesForOthers(t *testing.T) {
 	}
 	for range 100 {
 		ask("fine")
-		c.Release("fine", actor.CallResult{Messages: 1})
+		c.Release(actor.Place{Endpoint: "fine"}, actor.CallResult{Messages: 1})
 	}
 	if granted["fine"] != 101 || granted["hangs"] == 0 {
 		t.Errorf("granted = %v, want every call of the fine endpoint and most places used", granted)
@@ -62,7 +64,7 @@ func TestBreakerProbesAnUnreachableEndpointOneCallAtATime(t *testing.T) {
 		c := actor.NewCalls(100)
 		down := &actor.InvokeError{Kind: actor.Unreachable}
 		calls := make(chan string, 1000)
-		ask := func(endpoint string) { c.Acquire(endpoint, 0, func() { calls <- endpoint }) }
+		ask := func(endpoint string) { c.Acquire(actor.Place{Endpoint: endpoint}, func() { calls <- endpoint }) }
 		for range 10 {
 			ask("down")
 		}
@@ -73,7 +75,7 @@ func TestBreakerProbesAnUnreachableEndpointOneCallAtATime(t *testing.T) {
 			case <-calls:
 				probes++
 				ask("down")
-				c.Release("down", actor.CallResult{Messages: 1, Err: down})
+				c.Release(actor.Place{Endpoint: "down"}, actor.CallResult{Messages: 1, Err: down})
 			case <-time.After(10 * time.Second):
 				t.Fatal("no probe for ten seconds")
 			}
@@ -84,14 +86,14 @@ func TestBreakerProbesAnUnreachableEndpointOneCallAtATime(t *testing.T) {
 		ask("up")
 		for got := ""; got != "up"; got = <-calls {
 		}
-		c.Release("up", actor.CallResult{Messages: 1})
+		c.Release(actor.Place{Endpoint: "up"}, actor.CallResult{Messages: 1})
 		// Reachable again: everything that waits goes.
 		for len(calls) > 0 {
 			<-calls
 		}
 		time.Sleep(5 * time.Second)
 		<-calls
-		c.Release("down", actor.CallResult{Messages: 1})
+		c.Release(actor.Place{Endpoint: "down"}, actor.CallResult{Messages: 1})
 		if len(calls) < 5 {
 			t.Errorf("calls granted after a success = %d, want those that waited", len(calls))
 		}

@@ -7,10 +7,11 @@ const (
 	climbStep   = 1.4                    // of one move
 	climbMargin = 0.05                   // changes of the rate within it say nothing
 	climbRest   = 20                     // windows without a move after a move that hurt
+	climbCalls  = 256                    // a rate is taken over as many calls as there may be at once, or so many
 
-	// A function that takes slowMessage for a message at best, at the few calls
-	// that every endpoint begins with, waits for something itself: it gets all
-	// the calls it can.
+	// A function that takes slowMessage for a message at best most often waits
+	// for something itself: it begins with all the calls it can get, and with
+	// fewer only where that does good.
 	slowMessage = 10 * time.Millisecond
 	forgetAfter = 30 * time.Second
 )
@@ -56,9 +57,6 @@ func (c *climber) done(now time.Time, r CallResult, waiting bool) {
 			c.limit = c.high
 		}
 	}
-	if slow {
-		return
-	}
 	if !waiting {
 		c.began, c.rate = time.Time{}, 0
 		return
@@ -70,7 +68,7 @@ func (c *climber) done(now time.Time, r CallResult, waiting bool) {
 	c.messages += r.Messages
 	c.calls++
 	took := now.Sub(c.began)
-	if took < climbWindow || c.calls < c.limit {
+	if took < climbWindow || c.calls < min(c.limit, climbCalls) {
 		return
 	}
 	rate := float64(c.messages) / took.Seconds()

@@ -32,11 +32,10 @@ type Host interface {
 	Post(ev Event) bool
 	// Go runs f beside the partition; ctx ends with the host.
 	Go(kind Work, f func(ctx context.Context))
-	// Acquire calls grant once there is a place for a call to endpoint, which
-	// takes limit calls at once if limit isn't zero.
-	Acquire(endpoint string, limit int, grant func())
+	// Acquire calls grant once there is a place for a call.
+	Acquire(p Place, grant func())
 	// Release gives a place back.
-	Release(endpoint string, r CallResult)
+	Release(p Place, r CallResult)
 }
 
 // Perform carries out what the state machine asked for since it was called
@@ -121,13 +120,14 @@ func (d *performer) perform(r Request) {
 			d.host.Post(func(part *Partition) { part.pauseWritten(r.key, res) })
 		})
 	case readyCall:
-		d.host.Acquire(r.endpoint, r.limit, func() {
+		place := Place{Function: r.target.Type, Endpoint: r.endpoint, Limit: r.limit}
+		d.host.Acquire(place, func() {
 			if !d.host.Post(func(part *Partition) { part.granted(r.target, r.endpoint) }) {
-				d.host.Release(r.endpoint, CallResult{Err: ErrAbandoned})
+				d.host.Release(place, CallResult{Err: ErrAbandoned})
 			}
 		})
 	case giveBack:
-		d.host.Release(r.endpoint, CallResult{Err: ErrAbandoned})
+		d.host.Release(r.place, CallResult{Err: ErrAbandoned})
 	case invokeCall:
 		d.invoke(r)
 	case notice:
@@ -205,6 +205,7 @@ func (d *performer) logFailed(message string, err error) {
 // invoke makes a call; its place among the calls in flight is given back when
 // it ends.
 func (d *performer) invoke(r invokeCall) {
+	place := Place{Function: r.batch.Target.Type, Endpoint: r.endpoint}
 	d.host.Go(WorkCall, func(ctx context.Context) {
 		limited, cancel := context.WithTimeout(ctx, r.policy.Budget)
 		began := time.Now()
@@ -215,7 +216,7 @@ func (d *performer) invoke(r invokeCall) {
 		effects, err := r.function.Invoke(limited, r.batch)
 		cancel()
 		if ctx.Err() != nil { // abandoned: its effects must not count
-			d.host.Release(r.endpoint, CallResult{Err: ErrAbandoned})
+			d.host.Release(place, CallResult{Err: ErrAbandoned})
 			return
 		}
 		if told != nil {
@@ -225,7 +226,7 @@ func (d *performer) invoke(r invokeCall) {
 		if lacks := (*MissingEntries)(nil); errors.As(err, &lacks) { // nothing has failed
 			result.Messages, result.Err = 0, nil
 		}
-		d.host.Release(r.endpoint, result)
+		d.host.Release(place, result)
 		d.host.Post(func(part *Partition) { part.invoked(r.batch, effects, err) })
 	})
 }

@@ -220,12 +220,10 @@ func (p *Processor) Go(kind Work, f func(ctx context.Context)) {
 }
 
 // Acquire waits for a place among the worker's calls. It is part of Host.
-func (p *Processor) Acquire(endpoint string, limit int, grant func()) {
-	p.calls.Acquire(endpoint, limit, grant)
-}
+func (p *Processor) Acquire(at Place, grant func()) { p.calls.Acquire(at, grant) }
 
 // Release gives a place back. It is part of Host.
-func (p *Processor) Release(endpoint string, r CallResult) { p.calls.Release(endpoint, r) }
+func (p *Processor) Release(at Place, r CallResult) { p.calls.Release(at, r) }
 
 // finish gives back what was granted to a partition that has ended.
 func (p *Processor) finish() {
@@ -241,7 +239,7 @@ func (p *Processor) finish() {
 	}
 	for _, r := range p.part.take() {
 		if back, ok := r.(giveBack); ok {
-			p.calls.Release(back.endpoint, CallResult{Err: ErrAbandoned})
+			p.calls.Release(back.place, CallResult{Err: ErrAbandoned})
 		}
 	}
 }

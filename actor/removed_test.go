@@ -156,7 +156,7 @@ func TestARaisedLimitOfAnEndpointCounts(t *testing.T) {
 	t.Parallel()
 	calls := actor.NewCalls(0)
 	granted := 0
-	ask := func(limit int) { calls.Acquire("e", limit, func() { granted++ }) }
+	ask := func(limit int) { calls.Acquire(actor.Place{Endpoint: "e", Limit: limit}, func() { granted++ }) }
 	ask(1)
 	ask(1)
 	if granted != 1 {
@@ -167,7 +167,7 @@ func TestARaisedLimitOfAnEndpointCounts(t *testing.T) {
 		t.Errorf("%d calls at a limit of 3, want 3", granted)
 	}
 	ask(2)
-	calls.Release("e", actor.CallResult{})
+	calls.Release(actor.Place{Endpoint: "e"}, actor.CallResult{})
 	if granted != 3 {
 		t.Errorf("%d calls granted at a limit of 2 with 2 in flight, want 3", granted)
 	}

@@ -94,7 +94,7 @@ type (
 		policy   Policy
 	}
 	// giveBack returns a place that was granted and isn't wanted any more.
-	giveBack struct{ endpoint string }
+	giveBack struct{ place Place }
 	// tellCommit, tellApplied and tellRetreat are for the observer.
 	tellCommit  struct{ commit *Committed }
 	tellApplied struct{ commit *Committed }

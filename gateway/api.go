@@ -28,6 +28,7 @@ type APIConfig struct {
 	DeadLetterDesk DeadLetterDesk
 	StateEditor    StateEditor  // nil: states can't be changed
 	Pauses         Pauses       // nil: functions can't be paused
+	Circuits       Circuits     // nil: nothing is known of endpoints
 	Timers         Timers       // nil: /v1/timers is not found
 	Modules        Modules      // nil: /v1/modules is not found
 	Tables         Tables       // nil: entries of tables can't be looked at

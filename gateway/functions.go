@@ -102,6 +102,7 @@ func (a *api) functions(ctx context.Context) []FunctionInfo {
 		return list
 	}
 	tell := newTelling(ctx, a.Pauses)
+	tell.circuits = a.Circuits
 	rest := tell.besides(list)
 	var out []FunctionInfo
 	for _, f := range list {
@@ -128,6 +129,7 @@ type telling struct {
 	counted   bool
 	types     map[actor.TypeName]*Pause
 	addresses map[actor.TypeName]int // paused ones
+	circuits  Circuits
 }
 
 func newTelling(ctx context.Context, from Pauses) *telling {
@@ -179,6 +181,9 @@ func (t *telling) of(f FunctionInfo, name actor.TypeName) FunctionInfo {
 		f.Paused, f.Pause = true, &info
 	}
 	f.PausedAddresses = t.addresses[name]
+	if t.circuits != nil {
+		f.Circuit = t.circuits.Circuit(name, f.Endpoint)
+	}
 	if n := t.backlog[name]; t.counted && name.Name != actor.AnyName {
 		f.Backlog = &n
 	}

@@ -129,17 +129,37 @@ type Functions interface {
 
 // FunctionInfo is one binding as GET /v1/functions shows it.
 type FunctionInfo struct {
-	Type            string     `json:"type"`               // "namespace/name" or "namespace/*"
-	Kind            string     `json:"kind,omitempty"`     // "http", "embedded", "nats"
-	Endpoint        string     `json:"endpoint,omitempty"` // without credentials
-	MaxBatch        int        `json:"maxNumBatchRequests,omitempty"`
-	MaxConcurrent   int        `json:"maxConcurrentRequests,omitempty"`
-	Weight          *int       `json:"weight,omitempty"`          // its share of the addresses; nil: it has all
-	Away            bool       `json:"away,omitempty"`            // a service that isn't there: messages wait for it
-	Paused          bool       `json:"paused"`                    // gets no calls
-	Backlog         *int       `json:"backlog,omitempty"`         // messages that wait; nil: not known
-	Pause           *PauseInfo `json:"pause,omitempty"`           // why; nil unless Paused
-	PausedAddresses int        `json:"pausedAddresses,omitempty"` // how many of its addresses are paused by themselves
+	Type            string       `json:"type"`               // "namespace/name" or "namespace/*"
+	Kind            string       `json:"kind,omitempty"`     // "http", "embedded", "nats"
+	Endpoint        string       `json:"endpoint,omitempty"` // without credentials
+	MaxBatch        int          `json:"maxNumBatchRequests,omitempty"`
+	MaxConcurrent   int          `json:"maxConcurrentRequests,omitempty"`
+	Weight          *int         `json:"weight,omitempty"`          // its share of the addresses; nil: it has all
+	Away            bool         `json:"away,omitempty"`            // a service that isn't there: messages wait for it
+	Paused          bool         `json:"paused"`                    // gets no calls
+	Backlog         *int         `json:"backlog,omitempty"`         // messages that wait; nil: not known
+	Pause           *PauseInfo   `json:"pause,omitempty"`           // why; nil unless Paused
+	PausedAddresses int          `json:"pausedAddresses,omitempty"` // how many of its addresses are paused by themselves
+	Circuit         *CircuitInfo `json:"circuit,omitempty"`         // of its endpoint; nil: not known
+}
+
+// Circuits knows how the calls to endpoints are doing.
+type Circuits interface {
+	// Circuit is that of the endpoint of t, whose name is template; of a
+	// namespace the one in the worst state. It is nil if nothing was called.
+	Circuit(t actor.TypeName, template string) *CircuitInfo
+}
+
+// CircuitInfo is the circuit breaker of an endpoint and its calls.
+type CircuitInfo struct {
+	Endpoint string `json:"endpoint"`
+	State    string `json:"state"`             // "closed", "half-open" or "open"
+	Since    string `json:"since,omitempty"`   // when it opened, or closed again
+	Error    string `json:"error,omitempty"`   // why it opened last
+	ErrorAt  string `json:"errorAt,omitempty"` // when that happened last
+	InFlight int    `json:"inFlight"`          // calls
+	Waiting  int    `json:"waiting"`           // addresses that wait for a place
+	Limit    int    `json:"limit"`             // calls at once that are allowed now
 }
 
 // Readiness knows what the application still waits for.

@@ -58,7 +58,27 @@ func (f *fnLsCommand) Run(ctx context.Context, c console) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if err := showCircuits(c, page.Items); err != nil {
+		return err
+	}
 	return f.pauses(ctx, c, page.Items)
+}
+
+// showCircuits shows the endpoints that can't be reached, since when, and why.
+func showCircuits(c console, list []gateway.FunctionInfo) error {
+	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	header := "\nUNREACHABLE\tCIRCUIT\tSINCE\tWHY\n"
+	shown := map[string]bool{}
+	for i := range list {
+		e := list[i].Circuit
+		if e == nil || e.State == "closed" || shown[e.Endpoint] {
+			continue
+		}
+		shown[e.Endpoint] = true
+		printf(table, "%s%s\t%s\t%s\t%s\n", header, e.Endpoint, e.State, e.Since, e.Error)
+		header = ""
+	}
+	return table.Flush()
 }
 
 // stateOf is a function's state in few words.

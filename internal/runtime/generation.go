@@ -20,6 +20,7 @@ type generation struct {
 	arranged
 
 	seats []*seat
+	calls *actor.Calls
 
 	owners  sync.WaitGroup // processors
 	intakes sync.WaitGroup // feeds and playground ports
@@ -33,10 +34,10 @@ type seat struct {
 }
 
 func newGeneration(w *worker, b *backbone) *generation {
-	g := &generation{worker: w, backbone: b, arranged: arranged{
+	g := &generation{worker: w, backbone: b, calls: actor.NewCalls(w.cfg.MaxPerTask), arranged: arranged{
 		ports: map[int]*port{}, foreign: map[actor.TypeName]*feeding{}, reached: map[actor.TypeName]uint64{},
 	}}
-	calls := actor.NewCalls(w.cfg.MaxPerTask)
+	g.calls.Tell(w.circuitChanged)
 	for p := range b.app.Partitions() {
 		ports := b.app.Ports(p)
 		ports.State = b.state.Partition(p)
@@ -56,7 +57,7 @@ func newGeneration(w *worker, b *backbone) *generation {
 		w.cfg.Limits.apply(&cfg)
 		g.seats = append(g.seats, &seat{
 			partition: p,
-			processor: actor.NewProcessor(cfg, ports, w.catalog, calls, w.cfg.Log),
+			processor: actor.NewProcessor(cfg, ports, w.catalog, g.calls, w.cfg.Log),
 			ended:     make(chan struct{}),
 		})
 	}

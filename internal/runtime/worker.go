@@ -165,7 +165,7 @@ func (w *worker) api() http.Handler {
 	return gateway.NewAPI(gateway.APIConfig{
 		App: w.cfg.App, Version: w.cfg.Version,
 		Sender: surface{w}, Caller: surface{w}, States: surface{w}, Functions: w.catalog, Readiness: w.status,
-		DeadLetters: surface{w}, DeadLetterDesk: surface{w}, StateEditor: surface{w}, Pauses: surface{w}, Timers: surface{w}, Tables: surface{w}, Modules: w.gatewayModules(),
+		DeadLetters: surface{w}, DeadLetterDesk: surface{w}, StateEditor: surface{w}, Pauses: surface{w}, Circuits: surface{w}, Timers: surface{w}, Tables: surface{w}, Modules: w.gatewayModules(),
 		Sample: w.sample(), LogLevel: w.logLevel, Overview: surface{w}, Tail: w.meters.tally.tails,
 		Metrics: w.meters.Handler, Access: w.access(), MaxBodyBytes: w.cfg.HTTP.MaxBodyBytes, MaxRequests: w.cfg.HTTP.MaxRequests, Log: w.cfg.Log,
 	})

@@ -145,6 +145,6 @@ func (w *worker) watchNATS() error {
 func (w *worker) watch() error {
 	return errors.Join(
 		w.meters.watchPartitions(w.stats), w.meters.watchEndpoints(w.catalog), w.meters.watchIngresses(w.missed),
-		w.watchBacklogs(), w.watchWorker(), w.watchNATS(),
+		w.watchBacklogs(), w.watchWorker(), w.watchNATS(), w.watchCircuits(),
 	)
 }

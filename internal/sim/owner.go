@@ -345,18 +345,18 @@ func (o *owner) call(f func(ctx context.Context)) {
 }
 
 // Acquire is part of actor.Host.
-func (o *owner) Acquire(endpoint string, _ int, grant func()) {
+func (o *owner) Acquire(at actor.Place, grant func()) {
 	o.waiting = append(o.waiting, func() {
-		o.places[endpoint]++
+		o.places[at.Endpoint]++
 		grant()
 	})
 	o.grant()
 }
 
 // Release is part of actor.Host.
-func (o *owner) Release(endpoint string, _ actor.CallResult) {
-	if o.places[endpoint]--; o.places[endpoint] < 0 {
-		o.w.fail("%s: a place of %s is given back that was never granted", o.name, endpoint)
+func (o *owner) Release(at actor.Place, _ actor.CallResult) {
+	if o.places[at.Endpoint]--; o.places[at.Endpoint] < 0 {
+		o.w.fail("%s: a place of %s is given back that was never granted", o.name, at.Endpoint)
 	}
 	o.calls--
 	o.grant()

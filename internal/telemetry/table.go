@@ -49,6 +49,10 @@ func Table() []Metric {
 		{"jetfn_endpoint_", []string{"endpoint"}, []Metric{
 			{Name: "connectionsOpened", Kind: KindCounter, Unit: "{connection}", Meaning: "Connections made to functions."},
 			{Name: "connectionsReused", Kind: KindCounter, Unit: calls, Meaning: "Calls that found an idle connection."},
+			{Name: "circuit", Kind: KindGauge, Unit: "1", Meaning: "State of the circuit breaker: 0 closed, 1 half-open, 2 open. The endpoint is the URL that is called, in these four metrics."},
+			{Name: "calls", Kind: KindGauge, Unit: calls, Meaning: "Calls in flight to the endpoint."},
+			{Name: "callsWaiting", Kind: KindGauge, Unit: "{address}", Meaning: "Addresses that wait for a place among the calls to the endpoint."},
+			{Name: "callsLimit", Kind: KindGauge, Unit: calls, Meaning: "Calls at once to the endpoint that are allowed now: what does its rate good, within the module's limit."},
 		}},
 		{"jetfn_ingress_", []string{"source"}, []Metric{
 			{Name: "in", Kind: KindCounter, Unit: messages, Meaning: "Stored messages read from a source: mailbox, ingress, or an existing stream. One stored message may hold several."},

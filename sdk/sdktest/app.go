@@ -276,10 +276,10 @@ func (a *App) Post(ev actor.Event) bool {
 func (a *App) Go(_ actor.Work, f func(ctx context.Context)) { f(a.tb.Context()) }
 
 // Acquire is part of actor.Host.
-func (*App) Acquire(_ string, _ int, grant func()) { grant() }
+func (*App) Acquire(_ actor.Place, grant func()) { grant() }
 
 // Release is part of actor.Host.
-func (*App) Release(string, actor.CallResult) {}
+func (*App) Release(actor.Place, actor.CallResult) {}
 
 // catalog has the functions of the App; all others only take messages.
 type catalog struct{ *App }
