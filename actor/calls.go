@@ -24,6 +24,9 @@ const (
 )
 
 const (
+	// keptLines is how many functions of an endpoint are remembered that have
+	// nothing to do.
+	keptLines = 64
 	// maxEndpoints is how many endpoints are remembered that need not be.
 	maxEndpoints = 4096
 	// tellAfter is how many failures of a circuit breaker's probes in a row are
@@ -50,7 +53,8 @@ type endpointCalls struct {
 	limit    int // zero: none
 	climb    climber
 	waiting  int          // calls, of all functions
-	lines    []*callsLine // functions that wait or have calls in flight take turns
+	lines    []*callsLine // functions take turns
+	busy     int          // of the lines: those that wait or have calls in flight
 	turn     int
 
 	failures int       // in a row, all unreachable
@@ -64,9 +68,12 @@ type endpointCalls struct {
 // callsLine is the calls of one function at an endpoint.
 type callsLine struct {
 	function TypeName
-	waiting  []func()
+	waiting  []func() // from head on
+	head     int
 	inFlight int
 }
+
+func (l *callsLine) idle() bool { return l.head == len(l.waiting) && l.inFlight == 0 }
 
 // ErrAbandoned gives a place back without saying anything of the endpoint.
 var ErrAbandoned = errors.New("call abandoned")
@@ -111,6 +118,9 @@ func (c *Calls) Acquire(p Place, grant func()) {
 		l = &callsLine{function: p.Function}
 		e.lines = append(e.lines, l)
 	}
+	if l.idle() {
+		e.busy++
+	}
 	l.waiting = append(l.waiting, grant)
 	e.waiting++
 	grants := c.grants()
@@ -152,12 +162,16 @@ func (e *endpointCalls) next() func() {
 	for range e.lines {
 		e.turn = (e.turn + 1) % len(e.lines)
 		l := e.lines[e.turn]
-		if len(l.waiting) == 0 || len(e.lines) > 1 && l.inFlight >= share*(e.most()-e.inFlight) {
+		if l.head == len(l.waiting) || e.busy > 1 && l.inFlight >= share*(e.most()-e.inFlight) {
 			continue
 		}
-		grant := l.waiting[0]
-		l.waiting[0] = nil
-		l.waiting = l.waiting[1:]
+		grant := l.waiting[l.head]
+		l.waiting[l.head] = nil
+		if l.head++; 2*l.head >= len(l.waiting) {
+			n := copy(l.waiting, l.waiting[l.head:])
+			clear(l.waiting[n:])
+			l.waiting, l.head = l.waiting[:n], 0
+		}
 		l.inFlight++
 		e.inFlight++
 		e.waiting--
@@ -181,7 +195,10 @@ func (e *endpointCalls) ended(function TypeName) {
 	if l == nil {
 		return
 	}
-	if l.inFlight--; l.inFlight == 0 && len(l.waiting) == 0 {
+	if l.inFlight--; !l.idle() {
+		return
+	}
+	if e.busy--; len(e.lines) > keptLines {
 		i := slices.Index(e.lines, l)
 		e.lines = slices.Delete(e.lines, i, i+1)
 		if i <= e.turn {
