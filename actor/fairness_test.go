@@ -76,6 +76,7 @@ func TestTheStateOfACircuitBreakerIsSeenAndTold(t *testing.T) {
 			granted := false
 			c.Acquire(functionAt("f", 0), func() { granted = true })
 			time.Sleep(5 * time.Second) // longer than any pause
+			synctest.Wait()
 			if !granted {
 				t.Error("no probe within five seconds")
 			}
@@ -91,6 +92,7 @@ func TestTheStateOfACircuitBreakerIsSeenAndTold(t *testing.T) {
 		call(down)
 		is(actor.CircuitOpen, 5*time.Second)
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		is(actor.CircuitHalfOpen, 5*time.Second)
 		for range 5 {
 			call(down)
