@@ -87,10 +87,10 @@ func (f *folding) swept(v *actor.InvocationView) {
 	}
 }
 
-// sweepAll has the newest owners look at all records there are.
+// sweepAll has the owners look at all records there are.
 func (w *World) sweepAll() {
 	for _, g := range w.ghosts {
-		o := w.newest(g.part)
+		o := w.holder(g.part)
 		for _, k := range sortedKeys(g.states, func(a, b actor.StateKey) int { return strings.Compare(a.String(), b.String()) }) {
 			o.sweep(k)
 		}
@@ -100,7 +100,7 @@ func (w *World) sweepAll() {
 // checkSwept finds what should be gone.
 func (w *World) checkSwept() {
 	for _, g := range w.ghosts {
-		now := w.newest(g.part).p.Now()
+		now := w.holder(g.part).p.Now()
 		for _, k := range sortedKeys(g.states, func(a, b actor.StateKey) int { return strings.Compare(a.String(), b.String()) }) {
 			if l, err := w.memory.Ports(g.part).State.Load(w.ctx, k); err == nil && l.Record != nil {
 				if i := slices.IndexFunc(l.Record.State, func(v actor.StateValue) bool { return v.ExpiresAt != 0 && v.ExpiresAt <= now }); i >= 0 {

@@ -101,9 +101,12 @@ func (w *World) live() {
 		return
 	}
 	w.checkRest()
-	w.after(2000, w.sweepAll)
-	if !w.rest("after a sweep") {
-		return
+	// The first sweep may be what tells an owner that it is none any more.
+	for range 2 {
+		w.after(2000, w.sweepAll)
+		if !w.rest("after a sweep") {
+			return
+		}
 	}
 	w.checkRest()
 	w.checkSwept()
@@ -296,6 +299,18 @@ func (w *World) newest(part int) *owner {
 		}
 	}
 	return nil
+}
+
+// holder is the owner that the journal belongs to, as far as the owners know:
+// one that was born earlier may have come to open it later.
+func (w *World) holder(part int) *owner {
+	found := w.newest(part)
+	for _, o := range w.owners {
+		if o.part == part && !o.dead && o.p.Running() && (!found.p.Running() || o.p.Stats().Epoch > found.p.Stats().Epoch) {
+			found = o
+		}
+	}
+	return found
 }
 
 // anyOwner is mostly the newest one that isn't dead.
