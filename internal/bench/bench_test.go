@@ -29,6 +29,7 @@ func TestARunMeasuresAndVerifies(t *testing.T) {
 	for name, change := range map[string]func(*bench.Config){
 		"embedded, closed loop": func(*bench.Config) {},
 		"http, closed loop":     func(c *bench.Config) { c.Function = bench.FunctionHTTP },
+		"nats, closed loop":     func(c *bench.Config) { c.Function = bench.FunctionNATS },
 		"embedded, open loop":   func(c *bench.Config) { c.Rate = 200 },
 		"always":                func(c *bench.Config) { c.Sync = "always" },
 	} {
@@ -47,8 +48,8 @@ func TestARunMeasuresAndVerifies(t *testing.T) {
 				t.Errorf("Run: limit %+v, ratio %v", r.Limit, r.Ratio)
 			}
 			wantLimit := "publish"
-			if cfg.Function == bench.FunctionHTTP {
-				wantLimit = "http-"
+			if cfg.Function != bench.FunctionEmbedded {
+				wantLimit = cfg.Function + "-"
 			}
 			if !strings.HasPrefix(r.Limit.Name, wantLimit) {
 				t.Errorf("Run divides by the limit %s, want %s", r.Limit.Name, wantLimit)
@@ -77,7 +78,6 @@ func TestARunIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*bench.Config){
 		"function": func(c *bench.Config) { c.Function = "lambda" },
-		"nats":     func(c *bench.Config) { c.Function = bench.FunctionNATS },
 		"sync":     func(c *bench.Config) { c.Sync = "never" },
 		"workers":  func(c *bench.Config) { c.Workers = 2 },
 		"keys":     func(c *bench.Config) { c.Keys = 0 },

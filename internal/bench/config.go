@@ -56,10 +56,8 @@ type Program struct {
 // check refuses what can't work.
 func (c *Config) check() error {
 	switch {
-	case c.Function == FunctionNATS:
-		return fmt.Errorf("%w: --function nats is not supported yet", ErrUsage)
-	case c.Function != FunctionEmbedded && c.Function != FunctionHTTP:
-		return fmt.Errorf("%w: --function must be embedded or http, is %q", ErrUsage, c.Function)
+	case c.Function != FunctionEmbedded && c.Function != FunctionHTTP && c.Function != FunctionNATS:
+		return fmt.Errorf("%w: --function must be embedded, http or nats, is %q", ErrUsage, c.Function)
 	case c.Sync != syncAlways && c.Sync != syncInterval:
 		return fmt.Errorf("%w: --sync must be always or interval, is %q", ErrUsage, c.Sync)
 	case c.Workers != 1:

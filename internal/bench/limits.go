@@ -19,8 +19,7 @@ func (r *run) limits(ctx context.Context, result *Result) error {
 	}
 	if r.function != nil {
 		for _, calls := range []int{64, 1024} {
-			loop := httpLoop{url: "http://" + r.function.HTTP + "/", calls: calls, size: r.cfg.Payload, duration: r.cfg.LimitDuration}
-			if err := measure(fmt.Sprintf("http-%d", calls), loop.run); err != nil {
+			if err := measure(fmt.Sprintf("%s-%d", r.cfg.Function, calls), r.functionLoop(calls)); err != nil {
 				return err
 			}
 		}
@@ -40,6 +39,15 @@ func (r *run) limits(ctx context.Context, result *Result) error {
 		}
 	}
 	return nil
+}
+
+// functionLoop is the limit that calling the function sets: so many calls in
+// flight, by the protocol that the worker uses.
+func (r *run) functionLoop(calls int) func(context.Context) (uint64, time.Duration, error) {
+	if r.cfg.Function == FunctionNATS {
+		return (&natsLoop{url: r.worker.NATS, calls: calls, size: r.cfg.Payload, duration: r.cfg.LimitDuration}).run
+	}
+	return (&httpLoop{url: "http://" + r.function.HTTP + "/", calls: calls, size: r.cfg.Payload, duration: r.cfg.LimitDuration}).run
 }
 
 // limitBy takes the highest of limits as what the result is divided by.

@@ -1,15 +1,20 @@
 package bench
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/gateway"
 	"github.com/jetfn/jetfn/internal/wire"
 	pb "github.com/jetfn/jetfn/internal/wire/reqreply"
 )
@@ -109,4 +114,36 @@ func sampleCall(size int) ([]byte, error) {
 			Argument: &pb.TypedValue{Typename: argument.Type, HasValue: true, Value: argument.Data},
 		}},
 	}}})
+}
+
+// functionConfig is what the function's child is told.
+type functionConfig struct {
+	NATS       string `json:"nats,omitempty"` // the server to serve at; empty: over HTTP
+	ProfileDir string `json:"profileDir,omitempty"`
+}
+
+// RunFunction is the child that serves the function, over HTTP or NATS.
+func RunFunction(ctx context.Context, config string, in io.Reader, out io.Writer) error {
+	var cfg functionConfig
+	if err := json.Unmarshal([]byte(config), &cfg); err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	calls := &atomic.Uint64{}
+	p := &profiler{dir: cfg.ProfileDir, prefix: "function"}
+	if cfg.NATS != "" {
+		return serveNATS(cfg.NATS, calls, func() error { return obey(ctx, in, out, readiness{NATS: cfg.NATS}, p, calls) })
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", anyPort)
+	if err != nil {
+		return fmt.Errorf("listen for the function: %w", err)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var server errgroup.Group
+	server.Go(func() error {
+		defer stop()
+		return gateway.Serve(ctx, ln, remoteCounter(calls), gateway.ServeConfig{})
+	})
+	err = obey(ctx, in, out, readiness{HTTP: ln.Addr().String()}, p, calls)
+	stop()
+	return errors.Join(err, server.Wait())
 }

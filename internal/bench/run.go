@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -75,11 +76,15 @@ func (r *run) open(ctx context.Context) (err error) {
 		DataDir: r.dir, SyncInterval: r.cfg.Sync == syncInterval, Partitions: r.cfg.Partitions, MaxPerTask: r.cfg.MaxPerTask,
 		ProfileDir: r.cfg.Profile, EgressMaxAge: r.cfg.EgressMaxAge, Version: r.cfg.Version,
 	}
-	if r.cfg.Function == FunctionHTTP {
-		if r.function, err = startChild(ctx, r.cfg.Program, FunctionCommand, functionConfig{ProfileDir: r.cfg.Profile}); err != nil {
+	function := functionConfig{ProfileDir: r.cfg.Profile}
+	switch r.cfg.Function {
+	case FunctionHTTP:
+		if r.function, err = startChild(ctx, r.cfg.Program, FunctionCommand, function); err != nil {
 			return err
 		}
-		worker.Function = r.function.HTTP
+		worker.Function = "http://" + r.function.HTTP + "/"
+	case FunctionNATS:
+		worker.Function = "nats://" + natsFunction
 	}
 	began := time.Now()
 	r.syncs, err = countSyncs(func() (err error) {
@@ -90,6 +95,12 @@ func (r *run) open(ctx context.Context) (err error) {
 		return err
 	}
 	r.started = time.Since(began)
+	if r.cfg.Function == FunctionNATS {
+		function.NATS = r.worker.NATS
+		if r.function, err = startChild(ctx, r.cfg.Program, FunctionCommand, function); err != nil {
+			return err
+		}
+	}
 	return r.connect(ctx)
 }
 
@@ -124,7 +135,11 @@ func (r *run) close() error {
 		r.syncs.close()
 	}
 	var problems []error
-	for _, c := range []*child{r.worker, r.function} {
+	children := []*child{r.worker, r.function}
+	if r.cfg.Function == FunctionNATS {
+		slices.Reverse(children) // it would see its server go
+	}
+	for _, c := range children {
 		if c != nil {
 			problems = append(problems, c.stop())
 		}

@@ -3,10 +3,8 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jetfn/jetfn/actor"
-	"github.com/jetfn/jetfn/gateway"
 	"github.com/jetfn/jetfn/internal/module"
 	"github.com/jetfn/jetfn/internal/runtime"
 )
@@ -27,7 +24,7 @@ type workerConfig struct {
 	SyncInterval bool          `json:"syncInterval"`
 	Partitions   int           `json:"partitions"`
 	MaxPerTask   int           `json:"maxPerTask"`
-	Function     string        `json:"function"` // host and port; empty: in the worker
+	Function     string        `json:"function"` // its URL; empty: in the worker
 	ProfileDir   string        `json:"profileDir,omitempty"`
 	EgressMaxAge time.Duration `json:"egressMaxAge"`
 	Version      string        `json:"version"`
@@ -82,7 +79,7 @@ func (c *workerConfig) runtime(calls *atomic.Uint64) (runtime.Config, error) {
 	if c.Function == "" {
 		cfg.Functions = map[actor.TypeName]actor.FunctionSpec{counterType(): {Function: counter{calls}, Endpoint: "embedded"}}
 	} else {
-		text += fmt.Sprintf("---\nkind: io.statefun.endpoints.v2/http\nspec:\n  functions: %s\n  urlPathTemplate: http://%s/\n", counterType(), c.Function)
+		text += fmt.Sprintf("---\nkind: io.statefun.endpoints.v2/http\nspec:\n  functions: %s\n  urlPathTemplate: %s\n", counterType(), c.Function)
 	}
 	m, found := module.Parse([]module.Source{{Name: "bench", Data: []byte(text)}}, module.Options{Strict: true})
 	if len(found) > 0 {
@@ -90,31 +87,4 @@ func (c *workerConfig) runtime(calls *atomic.Uint64) (runtime.Config, error) {
 	}
 	cfg.Module = m
 	return cfg, nil
-}
-
-// functionConfig is what the function's child is told.
-type functionConfig struct {
-	ProfileDir string `json:"profileDir,omitempty"`
-}
-
-// RunFunction is the child that serves the function over HTTP.
-func RunFunction(ctx context.Context, config string, in io.Reader, out io.Writer) error {
-	var cfg functionConfig
-	if err := json.Unmarshal([]byte(config), &cfg); err != nil {
-		return fmt.Errorf("read configuration: %w", err)
-	}
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", anyPort)
-	if err != nil {
-		return fmt.Errorf("listen for the function: %w", err)
-	}
-	ctx, stop := context.WithCancel(ctx)
-	calls := &atomic.Uint64{}
-	var server errgroup.Group
-	server.Go(func() error {
-		defer stop()
-		return gateway.Serve(ctx, ln, remoteCounter(calls), gateway.ServeConfig{})
-	})
-	err = obey(ctx, in, out, readiness{HTTP: ln.Addr().String()}, &profiler{dir: cfg.ProfileDir, prefix: "function"}, calls)
-	stop()
-	return errors.Join(err, server.Wait())
 }
