@@ -130,12 +130,17 @@ func (rt *route) allows() []string {
 }
 
 // nothing says what is wrong with a path that no route has: most often an
-// address has too few parts or too many.
+// address has too few parts or too many. A slash behind the path of another
+// route begins none.
 func (a *api) nothing(r *http.Request, path []string) *Problem {
 	var forms []string
 	given := 0
 	for i := range a.table {
 		rt := &a.table[i]
+		if last := len(path) - 1; path[last] == "" && slices.Equal(rt.parts(), path[:last]) {
+			forms = nil
+			break
+		}
 		if form, words, ok := rt.expects(path); ok && rt.answers(r.Method) {
 			forms, given = append(forms, form), len(path)-words
 		}
