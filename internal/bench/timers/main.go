@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -70,6 +71,11 @@ func run(ctx context.Context, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
+	path, err := filepath.Abs(cfg.binary) // the worker starts in another directory
+	if err != nil {
+		return err
+	}
+	cfg.binary = path
 	b, err := newBench(ctx, cfg)
 	if err != nil {
 		return err
