@@ -67,7 +67,13 @@ func logOperations() map[string]operation {
 		"GET /v1/log": {summary: "The least severity that is logged.", answers: answers},
 		"POST /v1/log": {
 			summary: `Change it until the process ends. The body is {"level":"debug"}, or trace, info, warn, error.`,
-			body:    []string{jsonType}, answers: answers, problems: []slug{badBody, badRequest},
+			body:    []string{jsonType}, json: logLevels(), answers: answers, problems: []slug{badBody, badRequest},
 		},
 	}
+}
+
+// logLevels is the schema of a change.
+func logLevels() schema {
+	level := schema{"type": "string", "enum": []string{"trace", "debug", "info", "warn", "error"}}
+	return schema{"type": "object", "properties": schema{"level": level}, "required": []string{"level"}}
 }
