@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"time"
@@ -203,6 +204,16 @@ func (s *Server) Addr() string {
 // space again, until the server is started anew. What was acknowledged is
 // safe.
 func (s *Server) Failed() <-chan error { return s.failed }
+
+// Stored returns how many bytes all streams and buckets take, and the most that
+// the server lets them: beyond it nothing can be written, states neither.
+func (s *Server) Stored() (used, limit int64) {
+	told, err := s.srv.Jsz(nil)
+	if err != nil { // without JetStream
+		return 0, 0
+	}
+	return int64(min(told.Store, math.MaxInt64)), told.Config.MaxStore //nolint:gosec // it is bounded
+}
 
 // Shutdown ends the server and waits until it has ended.
 func (s *Server) Shutdown() {

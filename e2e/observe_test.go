@@ -93,6 +93,16 @@ func TestEveryQueryIsAnsweredByARun(t *testing.T) {
 	}
 }
 
+// TestAlertsFireOnSeriesThatShowTheirCause runs the tests of promtest, which
+// has series that each alert is to fire on, and others.
+func TestAlertsFireOnSeriesThatShowTheirCause(t *testing.T) {
+	t.Parallel()
+	r := run(t, command{path: "go", args: []string{"test", "-count=1", "."}, dir: "promtest"})
+	if r.code != 0 || !strings.HasPrefix(r.stdout, "ok") {
+		t.Errorf("go test in promtest ended with %d:\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
 // root is the project's directory.
 func root(t *testing.T) string {
 	t.Helper()

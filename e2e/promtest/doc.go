@@ -5,6 +5,7 @@
 //	go run . -run DIR
 //
 // A query fails that can't be parsed, names a metric that no scrape has, or
-// gives no sample although nothing in it compares. It is a module of its own,
-// so that jetfn doesn't depend on Prometheus.
+// gives no sample although nothing in it compares. Its tests evaluate each
+// alert over series that it is to fire on, and over others. It is a module of
+// its own, so that jetfn doesn't depend on Prometheus.
 package main

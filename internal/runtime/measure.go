@@ -25,6 +25,8 @@ type measures struct {
 	roundTrip  time.Duration
 	connected  int64
 	reconnects int64
+	stored     int64 // of the embedded server, as the next
+	maxStored  int64
 }
 
 // gauge keeps the latest measures.
@@ -51,6 +53,9 @@ func (b *backbone) measure(ctx context.Context) measures {
 			m.pinged, m.roundTrip = true, time.Since(began)
 		}
 		m.streams, _ = b.app.Measure(limited) // what can't be asked isn't told
+	}
+	if b.server != nil {
+		m.stored, m.maxStored = b.server.Stored()
 	}
 	for _, s := range m.streams {
 		source := actor.Source(s.Name)

@@ -115,6 +115,7 @@ func (w *worker) watchNATS() error {
 	const lag, held, bytes, limit = "jetfn_ingress_lag", "jetfn_stream_messages", "jetfn_stream_bytes", "jetfn_stream_maxBytes"
 	const in = "jetfn_ingress_in"
 	const trip, connected, again = "jetfn_nats_roundTrip", "jetfn_nats_connected", "jetfn_nats_reconnects"
+	const stored, most = "jetfn_nats_storedBytes", "jetfn_nats_maxStoredBytes"
 	return w.meters.Watch(func(ctx context.Context, r *telemetry.Report) {
 		b := w.backbone.Load()
 		if b == nil {
@@ -129,6 +130,8 @@ func (w *worker) watchNATS() error {
 		}
 		r.Tell(connected, m.connected)
 		r.Tell(again, m.reconnects)
+		r.Tell(stored, m.stored)
+		r.Tell(most, m.maxStored)
 		for _, s := range m.streams {
 			label := metric.WithAttributes(attribute.String("stream", s.Name))
 			r.Tell(held, int64(s.Messages), label)
@@ -138,7 +141,7 @@ func (w *worker) watchNATS() error {
 		for source, n := range m.lags {
 			r.Tell(lag, int64(n), metric.WithAttributes(attribute.String("source", string(source))))
 		}
-	}, in, lag, held, bytes, limit, trip, connected, again)
+	}, in, lag, held, bytes, limit, trip, connected, again, stored, most)
 }
 
 // watch has all of it reported.

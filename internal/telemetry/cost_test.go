@@ -32,15 +32,26 @@ func plain() *actor.Batch {
 	return &actor.Batch{Target: target, Envelopes: make([]actor.Envelope, 3)}
 }
 
+// root decides about a message that comes without a trace.
+func root(told *telemetry.Telemetry, seq uint64) bool {
+	var e actor.Envelope
+	return told.Tracer.Root(&e, "app", actor.InputID{Source: actor.SourceMailbox, Seq: seq})
+}
+
 func TestWhatIsNotSampledAllocatesNothing(t *testing.T) { //nolint:paralleltest // it counts allocations
 	told, b := tracing(t), plain()
 	h := told.Histogram("jetfn_functions_batchSize", []float64{1, 10, 100}).New(attribute.NewSet())
 	unsampled := actor.Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
+	passed := uint64(1)
+	for root(told, passed) {
+		passed++
+	}
 	for name, f := range map[string]func(){
-		"a value of a histogram": func() { h.Record(5) },
-		"a call":                 func() { told.Tracer.Invoking(b) },
-		"a send":                 func() { told.Tracer.Send(unsampled, telemetry.SendName, "shop/cart") },
-		"a sampling decision":    func() { told.Tracer.Sample() },
+		"a value of a histogram":        func() { h.Record(5) },
+		"a call":                        func() { told.Tracer.Invoking(b) },
+		"a send":                        func() { told.Tracer.Send(unsampled, telemetry.SendName, "shop/cart") },
+		"a sampling decision":           func() { told.Tracer.Sample() },
+		"a message that 1 % leaves out": func() { root(told, passed) },
 	} {
 		if n := testing.AllocsPerRun(200, f); n != 0 {
 			t.Errorf("%s allocates %v times, want 0", name, n)

@@ -73,6 +73,8 @@ func Table() []Metric {
 			{Name: "roundTrip", Kind: KindGauge, Unit: ms, Meaning: "How long the NATS server took for a ping, measured when metrics are read."},
 			{Name: "connected", Kind: KindGauge, Unit: one, Meaning: "1 while the worker is connected to NATS."},
 			{Name: "reconnects", Kind: KindCounter, Unit: "{connection}", Meaning: "Connections to NATS made again."},
+			{Name: "storedBytes", Kind: KindGauge, Unit: bytes, Meaning: "Bytes that all streams and buckets of the embedded server take; 0 with another NATS."},
+			{Name: "maxStoredBytes", Kind: KindGauge, Unit: bytes, Meaning: "Bytes at which the embedded server refuses all writes; 0 with another NATS."},
 		}},
 	} {
 		for _, m := range group.list {
