@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetfn/jetfn/internal/otlptest"
@@ -61,7 +62,7 @@ func TestEveryQueryIsAnsweredByARun(t *testing.T) {
 	a := newApp(t, "kind: io.jetfn.nats.v1/egress\nspec: {id: shop/orders}\n", withArgs("--partitions", "2", "--egress-max-bytes", "100000000"))
 	a.launch(t)
 	a.waitReady(t)
-	nc, js := a.connect(t)
+	_, js := a.connect(t)
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +71,8 @@ func TestEveryQueryIsAnsweredByARun(t *testing.T) {
 	}
 	a.module = writeFile(t, "module.yaml", fmt.Sprintf(observedModule, url))
 	a.restart(t)
+	var nc *nats.Conn
+	nc, js = a.connect(t) // the connection of before may not be back yet
 	scrapes := t.TempDir()
 	for i := range 12 {
 		for j := range 20 {
