@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/mutant"
 )
 
 const (
@@ -66,10 +67,11 @@ type memory struct {
 func (f *Function) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, error) {
 	in, ok := f.Ingresses(b.Target.ID)
 	if !ok {
-		return &actor.Effects{
-			Delayed:   []actor.Delayed{{Cancel: true, Token: token}},
-			Mutations: []actor.Mutation{{Name: stateName, Delete: true}},
-		}, nil
+		e := &actor.Effects{Delayed: []actor.Delayed{{Cancel: true, Token: token}}}
+		if !mutant.On("cron-removal-kept") {
+			e.Mutations = []actor.Mutation{{Name: stateName, Delete: true}}
+		}
+		return e, nil
 	}
 	now := time.Now()
 	if f.Now != nil {
@@ -90,7 +92,12 @@ func (f *Function) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, er
 				e.Sends = append(e.Sends, actor.Send{Target: target, Value: in.Value})
 			}
 		}
-		m.Next = in.Schedule.Next(tick).UnixMilli()
+		if mutant.On("cron-next-from-now") {
+			tick = now
+		}
+		if !mutant.On("cron-tick-kept") {
+			m.Next = in.Schedule.Next(tick).UnixMilli()
+		}
 	}
 	data, err := json.Marshal(m)
 	if err != nil {

@@ -19,6 +19,8 @@ type folding struct {
 	set  []*armed
 	dead int // dead letters met
 
+	clocks []actor.Address // cron ingresses that were called
+
 	onward []actor.Envelope // of routed inputs, in order
 
 	cancelled []actor.TimerID // by invocations
@@ -49,6 +51,7 @@ func (g *ghost) fold(rec *actor.RecordView, body []byte) {
 	f.replies(&fired)
 	f.sends(fired)
 	f.timers()
+	f.checkClocks()
 	f.sinks()
 	if f.dead != len(c.DeadLetters) {
 		g.fail("commit %d has %d dead letters, of which %d belong to inputs", rec.Commit, len(c.DeadLetters), f.dead)
@@ -197,6 +200,7 @@ func (f *folding) answer(v *actor.InvocationView, c *call, envelopes []actor.Env
 		g.fail("call %s of %s changed %v, but the commit says %v", c.id, v.Target, want, v.Mutations)
 	}
 	c.done = true
+	f.ticked(v, c)
 	_, after := changes(shown, c.effects.Mutations, v.Time)
 	f.changed(v, after)
 	for _, s := range c.effects.Sends {

@@ -40,6 +40,7 @@ type ghost struct {
 	timers  map[actor.TimerID]actor.Timer
 	gone    map[actor.TimerID]bool // fired or cancelled
 	tokens  map[tokenKey]actor.TimerID
+	clocks  map[actor.Address]*clockwork
 	asked   map[actor.TimerID]bool // an operator wants it cancelled
 	// cancelled are those that an operator has cancelled.
 	cancelled map[actor.TimerID]bool
@@ -74,6 +75,7 @@ func newGhost(w *World, part int) *ghost {
 	g := &ghost{
 		w: w, part: part, sources: map[actor.Source]*inputs{}, states: map[actor.StateKey][]version{}, next: map[int]uint64{},
 		sends: map[sendKey]sentRecord{}, replies: map[string]int{}, timers: map[actor.TimerID]actor.Timer{}, gone: map[actor.TimerID]bool{}, tokens: map[tokenKey]actor.TimerID{}, asked: map[actor.TimerID]bool{}, cancelled: map[actor.TimerID]bool{},
+		clocks: map[actor.Address]*clockwork{},
 	}
 	for i := range 2 {
 		g.place[i], g.found[i], g.newest[i] = map[actor.SinkID]int{}, map[actor.SinkID]bool{}, map[actor.Address]int{}

@@ -20,6 +20,9 @@ func mutants() map[string]string {
 	return map[string]string{
 		"cancelled-fires":         "T2: a cancelled timer stays armed",
 		"checkpoint-before-apply": "C2: a checkpoint covers what isn't in place",
+		"cron-next-from-now":      "a late tick moves none of those behind it",
+		"cron-removal-kept":       "a schedule that was removed begins anew when it is added again",
+		"cron-tick-kept":          "each tick of a schedule is sent once",
 		"delivered-is-next":       "S4: a checkpoint takes every send for delivered",
 		"edit-during-call":        "an operator's edit waits for the call under way",
 		"effects-before-durable":  "J5: sends leave before their commit is durable",
@@ -127,7 +130,7 @@ func simulate(t *testing.T, binary, mutant string, seeds int) (string, error) {
 func TestEveryMutantInTheCodeIsInTheList(t *testing.T) {
 	t.Parallel()
 	var inCode []string
-	for _, pattern := range []string{"../../actor/*.go", "../../actor/actortest/*.go", "../gather/*.go"} {
+	for _, pattern := range []string{"../../actor/*.go", "../../actor/actortest/*.go", "../gather/*.go", "../cron/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("Glob(%s) = %v, %v", pattern, files, err)

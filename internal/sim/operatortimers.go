@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/cron"
 )
 
 // cancelTimers adds an operator who cancels delayed messages to a plan. It
@@ -30,6 +32,7 @@ func (w *World) cancelTimer(it *Item) {
 	if it.Count%4 == 0 {
 		ids = sortedKeys(g.gone, compareTimers)
 	}
+	ids = slices.DeleteFunc(ids, func(id actor.TimerID) bool { return g.timers[id].Envelope.Target.Type == cron.Type() })
 	if len(ids) == 0 {
 		return
 	}

@@ -340,6 +340,7 @@ func (o *owner) call(f func(ctx context.Context)) {
 			w.hit(CallOutlives)
 		}
 		w.functions.fate, w.functions.paused, w.functions.from, w.functions.gone = fate, paused, from, gone
+		w.functions.clock = o.clock()
 		f(o.ctx)
 	})
 }

@@ -58,6 +58,7 @@ const (
 	BatchRefused  Fault = "batch-refused"  // because of one of them
 	ReplayMoved   Fault = "replay-moved"   // a former owner's write lands during a replay
 	Reload        Fault = "reload"         // an operator changes the functions there are
+	Cron          Fault = "cron"           // a schedule is added, changed or removed
 	Removed       Fault = "removed"        // the owner of a foreign stream removes records, read or not
 )
 
@@ -67,7 +68,7 @@ func Faults() []Fault {
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
 		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, ReplayMoved, EditState, Pause, FailurePause, Sweep,
-		Removed, Reload, CancelTimer,
+		Removed, Reload, CancelTimer, Cron,
 	}
 }
 
@@ -155,6 +156,7 @@ func MakePlan(seed uint64) *Plan {
 	p.misfortune()
 	p.sweeps()
 	p.route(rand.New(rand.NewPCG(seed, 0x726f757465)))
+	p.cronSchedule()
 	k.Config.FlushMost = pick[int64](r, 1, 300, 2000)
 	slices.SortStableFunc(p.Items, func(a, b Item) int { return int(a.At - b.At) })
 	return p

@@ -12,6 +12,7 @@ import (
 // checkRest checks that nothing is lost and everything is in its place, now
 // that nothing happens any more.
 func (w *World) checkRest() {
+	w.checkSchedules()
 	balance := 0
 	for _, g := range w.ghosts {
 		g.checkInputs()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/cron"
 )
 
 // op is what a message asks a function to do. It is the message's content;
@@ -93,6 +94,7 @@ type call struct {
 	silent  bool
 	caller  actor.Address // of its sends; zero: target
 	done    bool          // it is in a commit
+	tick    *tick         // of the built-in cron function
 }
 
 // The pauses between the attempts of a call.
@@ -106,6 +108,7 @@ type functions struct {
 	w      *World
 	fate   callFate                // of the next Invoke
 	from   int64                   // when that call began, by its owner's time
+	clock  int64                   // of its owner, now
 	paused map[actor.PauseKey]bool // when it began
 	gone   map[string]bool         // functions that were removed when it began
 	calls  map[string]*call
@@ -123,6 +126,9 @@ const (
 
 // Lookup is part of actor.Catalog.
 func (f *functions) Lookup(t actor.TypeName) (actor.FunctionSpec, bool) {
+	if t == cron.Type() {
+		return actor.FunctionSpec{Function: ticker{f}, MaxBatch: f.w.plan.Knobs.MaxBatch}, true
+	}
 	return f.spec(t.Name), t.Name == "main" || t.Name == "twin"
 }
 

@@ -46,6 +46,8 @@ type World struct {
 	mended    map[actor.PauseKey]int // how often a failure's pause has ended
 	edits     int
 	modules   modules
+	schedules map[string]*schedule
+	woken     map[actor.Address]bool // cron ingresses there have been
 
 	failures []string
 	hits     map[Fault]int
@@ -76,6 +78,7 @@ func Run(ctx context.Context, plan *Plan, mask *Mask, timeline bool) *Result {
 	}
 	w.now = startTime
 	w.memory.SetClock(func() int64 { return w.now })
+	w.schedules, w.woken = map[string]*schedule{}, map[actor.Address]bool{}
 	w.modules = modules{removed: map[string]int64{}, places: map[string]string{}}
 	w.functions = &functions{w: w, calls: map[string]*call{}, quiet: map[string]*call{}}
 	n := plan.Knobs.Partitions
@@ -188,6 +191,8 @@ func (w *World) happen(it *Item, index int) {
 		w.remove()
 	case Reload:
 		w.reload(it)
+	case Cron:
+		w.reschedule(it)
 	default:
 		if o := w.anyOwner(it.Part); o != nil {
 			o.strike(it)
@@ -269,6 +274,9 @@ func (w *World) heal() {
 	w.log(nil, "world", "no more faults")
 	clear(w.full)
 	w.resume()
+	if len(w.woken) > 0 {
+		w.after(afterglow, w.endSchedules)
+	}
 	for _, o := range w.owners {
 		o.thaw()
 		o.trap = nil
