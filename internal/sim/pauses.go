@@ -43,7 +43,9 @@ func (s *pauses) Pause(k actor.PauseKey, cause actor.PauseCause, revision uint64
 	}
 	w.hit(FailurePause)
 	w.log(o, "pause", "%s after revision %d: %s", k, revision, cause.Error)
-	o.decided[k], o.pausing = revision, true
+	if o.pausing = true; o.told[k].Revision <= revision {
+		o.decided[k] = revision
+	}
 	o.write(packet{port: "pauses", twice: true, done: o.answered("paused", done), do: func() actor.WriteResult {
 		last := w.pauseLast[k]
 		res := stored(func(d func(actor.WriteResult)) { s.inner.Pause(k, cause, revision, d) })
