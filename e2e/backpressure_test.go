@@ -16,12 +16,12 @@ import (
 )
 
 // overload is for how long the producer is too fast: JETFN_E2E_OVERLOAD, or
-// ten seconds.
+// a minute.
 func overload(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("JETFN_E2E_OVERLOAD")
 	if text == "" {
-		return 10 * time.Second
+		return time.Minute
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
