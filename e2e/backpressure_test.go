@@ -16,12 +16,12 @@ import (
 )
 
 // overload is for how long the producer is too fast: JETFN_E2E_OVERLOAD, or
-// a minute.
+// ten seconds.
 func overload(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("JETFN_E2E_OVERLOAD")
 	if text == "" {
-		return time.Minute
+		return 10 * time.Second
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
