@@ -217,6 +217,10 @@ func TestAnAddressStaysWithItsVersion(t *testing.T) {
 	if n := count(none, "1"); n != 1000 {
 		t.Errorf("%d of 1000 addresses have the only version with a weight", n)
 	}
+	// Whoever runs another release of jetfn, or restarts it, has the same versions.
+	if got, want := strings.Join(even[:40], ""), "1010110001011001010111100110011001111110"; got != want {
+		t.Errorf("the first addresses have the versions %s, want %s for ever", got, want)
+	}
 	for i := range even {
 		if again[i] != even[i] || even[i] == "0" && more[i] != "0" {
 			t.Fatalf("address %d moved from version %s to %s and %s", i, even[i], again[i], more[i])

@@ -119,6 +119,7 @@ func TestEveryProblemIsProvokedOnce(t *testing.T) {
 		})
 	}
 	t.Run("busy", func(t *testing.T) { busyOnce(t, narrow) })
+	t.Run("internal", func(t *testing.T) { internalOnce(t, startApp(t, quietModule)) })
 	var document struct {
 		Components struct {
 			Schemas struct {
@@ -134,8 +135,8 @@ func TestEveryProblemIsProvokedOnce(t *testing.T) {
 	provoked := []string{
 		"bad-address", "bad-body", "bad-request", "unauthorized", "forbidden", "unknown-function", "not-found", "method-not-allowed", "already-replayed",
 		"revision-conflict", "too-large", "bad-type", "idempotency-mismatch", "invalid-module", "function-failed", "paused", "not-ready", "timeout", "busy",
-		"internal",    // a fault of jetfn's own: none is known
-		"unsupported", // for servers without tables: none is built
+		"internal",
+		"unsupported", // for servers without tables, of which none is built: gateway's tests provoke it
 	}
 	for _, name := range document.Components.Schemas.Problem.Properties.Type.Enum {
 		if !slices.Contains(provoked, strings.TrimPrefix(name, "urn:jetfn:problem:")) {
@@ -163,6 +164,23 @@ func busyOnce(t *testing.T, a *app) {
 		}
 		return nil
 	})
+}
+
+// internalOnce takes a stream away that jetfn needs.
+func internalOnce(t *testing.T, a *app) {
+	t.Helper()
+	_, js := a.connect(t)
+	if err := js.DeleteStream(t.Context(), "T_DLQ"); err != nil {
+		t.Fatal(err)
+	}
+	status, body := exchange(t, a.http, call("GET", "/v1/dlq", ""))
+	var p problemDocument
+	if err := json.Unmarshal([]byte(body), &p); err != nil || p.slug() != "internal" || status != http.StatusInternalServerError {
+		t.Errorf("without the stream of dead letters they are listed with %d %s, want 500 internal", status, body)
+	}
+	if status, body := exchange(t, a.http, call("POST", "/v1/dlq/replay?all=true", "")); status != http.StatusInternalServerError || !strings.Contains(body, `"accepted":true`) {
+		t.Errorf("without the stream of dead letters they are replayed with %d %s, want 500, and that it is not known what happened", status, body)
+	}
 }
 
 func TestACallOfAPausedFunctionIsRefusedAtOnceWhereverItComesFrom(t *testing.T) {

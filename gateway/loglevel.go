@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -49,8 +48,12 @@ func (a *api) serveSetLog(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var asked logAnswer
-	if err := json.Unmarshal(body, &asked); err != nil || asked.Level == "" {
-		problem(badBody, `the body has to be {"level":"<level>"}`).write(w, r)
+	if p := readJSON(body, &asked, `{"level": "debug"}`); p != nil {
+		p.write(w, r)
+		return
+	}
+	if asked.Level == "" {
+		problem(badBody, "the body names no level").write(w, r)
 		return
 	}
 	if err := a.LogLevel.SetLevel(asked.Level); err != nil {
@@ -75,5 +78,5 @@ func logOperations() map[string]operation {
 // logLevels is the schema of a change.
 func logLevels() schema {
 	level := schema{"type": "string", "enum": []string{"trace", "debug", "info", "warn", "error"}}
-	return schema{"type": "object", "properties": schema{"level": level}, "required": []string{"level"}}
+	return closed(schema{"type": "object", "properties": map[string]schema{"level": level}, "required": []string{"level"}})
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
@@ -10,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/jetfn/jetfn/actor"
 )
 
 // Modules shows the application's module, and changes it.
@@ -128,7 +129,7 @@ type moduleList struct {
 func (a *api) serveModules(w http.ResponseWriter, r *http.Request) {
 	items, err := a.Modules.Revisions(r.Context())
 	if err != nil {
-		problemOf(err, false).write(w, r)
+		a.fail(w, r, problemOf(err, false), actor.Address{})
 		return
 	}
 	if len(items) > 0 {
@@ -148,7 +149,7 @@ func (a *api) serveModule(w http.ResponseWriter, r *http.Request, raw []string) 
 	}
 	revision, err := a.Modules.Revision(r.Context(), number)
 	if err != nil {
-		problemOf(err, false).write(w, r)
+		a.fail(w, r, problemOf(err, false), actor.Address{})
 		return
 	}
 	w.Header().Set("Etag", etag(revision.Revision))
@@ -167,7 +168,7 @@ func (a *api) serveApply(w http.ResponseWriter, r *http.Request) {
 		if p.Status == http.StatusConflict {
 			p.Title = "The module is another one than expected"
 		}
-		p.write(w, r)
+		a.fail(w, r, p, actor.Address{})
 		return
 	}
 	w.Header().Set("Etag", etag(applied.Revision))
@@ -205,7 +206,7 @@ func (a *api) moduleChange(w http.ResponseWriter, r *http.Request) (*ModuleChang
 	case "application/yaml", "application/x-yaml", "text/yaml", "text/plain":
 		request.Files = []ModuleFile{{Name: "module.yaml", Text: string(body)}}
 	case jsonType:
-		if p := readModuleRequest(body, &request); p != nil {
+		if p := readJSON(body, &request, `{"files": [{"name", "text"}]} or {"rollback": revision}`); p != nil {
 			return nil, p
 		}
 	default:
@@ -216,15 +217,6 @@ func (a *api) moduleChange(w http.ResponseWriter, r *http.Request) (*ModuleChang
 		change.Expected = &expected.number
 	}
 	return change, request.check()
-}
-
-func readModuleRequest(body []byte, into *moduleRequest) *Problem {
-	decoder := json.NewDecoder(strings.NewReader(string(body)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return problem(badBody, fmt.Sprintf("the body is not of the form {\"files\": [{\"name\", \"text\"}]} or {\"rollback\": revision}: %v", err))
-	}
-	return nil
 }
 
 func (m *moduleRequest) check() *Problem {
@@ -292,7 +284,7 @@ func moduleOperations() map[string]operation {
 			summary: "Make another module take effect on all workers: files, or what an earlier revision was.",
 			query:   []parameter{{name: "by", about: "who asks, for the list of revisions", schema: schema{"type": "string", "maxLength": maxBy}}},
 			header:  []parameter{{name: "If-Match", about: "the newest revision that there has to be", schema: schema{"type": "string"}}},
-			body:    []string{jsonType, "application/yaml", "text/plain"}, json: schemaFor[moduleRequest](),
+			body:    []string{jsonType, "application/yaml", "text/plain"}, json: closed(schemaFor[moduleRequest]()),
 			answers:  []outcome{{status: http.StatusOK, about: "the newest revision now", media: []string{jsonType}, schema: schemaFor[ModuleApplied](), headers: []string{"Etag"}}},
 			problems: []slug{badBody, badRequest, notFound, revisionDiffers, tooLarge, badType, invalidModule, notReady, timeout},
 		},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -34,11 +35,14 @@ type document struct {
 
 // documented is one operation.
 type documented struct {
-	Summary    string
-	Role       string `json:"x-role"`
-	Security   []map[string][]string
-	Parameters []struct{ Name, In string }
-	Responses  map[string]struct {
+	Summary     string
+	Role        string `json:"x-role"`
+	Security    []map[string][]string
+	Parameters  []struct{ Name, In string }
+	RequestBody struct {
+		Content map[string]struct{ Schema bodySchema }
+	}
+	Responses map[string]struct {
 		Description string
 		Content     map[string]struct{ Schema map[string]any }
 	}
@@ -220,6 +224,16 @@ func TestEveryRouteIsDescribedAndNothingElse(t *testing.T) {
 	enum := d.Components.Schemas["Problem"].Properties["type"].Enum
 	if diff := cmp.Diff(slices.Sorted(slices.Values(declared)), slices.Sorted(slices.Values(enum))); diff != "" {
 		t.Errorf("problems of problem.go (-) and of the document (+) differ:\n%s", diff)
+	}
+	page, err := os.ReadFile(filepath.Join("..", "docs", "reference.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| slug | status |")
+	for _, name := range declared {
+		if slug := strings.TrimPrefix(name, "urn:jetfn:problem:"); !strings.Contains(table, "`"+slug+"`") {
+			t.Errorf("docs/reference.md lacks the slug %s", slug)
+		}
 	}
 }
 

@@ -97,7 +97,7 @@ func stateOperations() map[string]operation {
 			query: append([]parameter{{name: "table", about: "entries of this table, or of all with *, in the order of their keys", schema: schema{"type": "string"}}},
 				pageParameters()...),
 			answers:  []outcome{{status: http.StatusOK, about: "its state", media: []string{jsonType}, schema: schemaFor[AddressState]()}},
-			problems: []slug{badRequest, notFound, notReady, timeout},
+			problems: []slug{badRequest, notFound, notReady, timeout, unsupported},
 		},
 		"GET /v1/state/{namespace}/{type}": {
 			summary:  "The addresses of a type that have state.",

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -77,11 +76,11 @@ func (a *api) serveStateValue(w http.ResponseWriter, r *http.Request, raw []stri
 			err = fmt.Errorf("%w: the address has no state %q", ErrNotFound, e.name)
 		}
 	}
-	if errors.Is(err, ErrNotFound) || errors.Is(err, actor.ErrNotFound) {
-		a.fail(w, r, problem(notFound, err.Error()), e.target)
+	if err != nil {
+		a.fail(w, r, problemOf(err, false), e.target)
 		return
 	}
-	a.answerState(w, r, e.target, &view, err)
+	a.answerState(w, r, e.target, &view, nil)
 }
 
 // entry reports whether the edit is about an entry of a table.
