@@ -94,8 +94,12 @@ func (c *directConn) Write(p []byte) (int, error) {
 
 // RoundTrip implements http.RoundTripper.
 func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
+	return d.send(req, httptrace.ContextClientTrace(req.Context()))
+}
+
+// send makes a call and tells trace, if there is one, how far it has got.
+func (d *direct) send(req *http.Request, trace *httptrace.ClientTrace) (*http.Response, error) {
 	ctx := req.Context()
-	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.GetConn != nil {
 		trace.GetConn(req.URL.Host)
 	}

@@ -50,6 +50,7 @@ type Endpoint struct {
 	codec      codec
 	declared   []stateSpec // nil: functions declare theirs themselves
 	client     *http.Client
+	plain      *direct // client's for plain HTTP; nil: there is none
 	header     http.Header
 	log        zerolog.Logger
 
@@ -72,7 +73,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	if cfg.MaxPayloadBytes == 0 {
 		cfg.MaxPayloadBytes = defaultMaxPayloadBytes
 	}
-	client, err := template.client(&cfg, transport)
+	client, plain, err := template.client(&cfg, transport)
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %s: %w", template.name, err)
 	}
@@ -82,6 +83,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		maxPayload:    cfg.MaxPayloadBytes,
 		codec:         codec3{&texts{}},
 		client:        client,
+		plain:         plain,
 		header:        cfg.Header.Clone(),
 		log:           cfg.Log.With().Str("endpoint", template.name).Logger(),
 		registrations: map[actor.TypeName]*registration{},
@@ -117,7 +119,7 @@ func (e *Endpoint) Close() { e.client.CloseIdleConnections() }
 // about the states of t, all others of the same type know.
 func (e *Endpoint) Function(t actor.TypeName) actor.Function {
 	target, name := e.template.resolve(t)
-	return &remote{endpoint: e, url: target, name: name, states: e.registrationOf(t)}
+	return &remote{endpoint: e, request: e.request(target), name: name, states: e.registrationOf(t)}
 }
 
 // DeclaredType is the type that the function t declared for a state; empty if
@@ -152,15 +154,15 @@ type urlTemplate struct {
 	service bool // functions are NATS services
 }
 
-// client is what makes the calls.
-func (t urlTemplate) client(cfg *EndpointConfig, transport Transport) (*http.Client, error) {
+// client is what makes the calls, and its part for plain HTTP, if it has one.
+func (t urlTemplate) client(cfg *EndpointConfig, transport Transport) (*http.Client, *direct, error) {
 	switch {
 	case !t.service:
 		return transport.client(t.socket)
 	case cfg.Services == nil:
-		return nil, errors.New("there is no NATS connection for its calls")
+		return nil, nil, errors.New("there is no NATS connection for its calls")
 	}
-	return &http.Client{Transport: cfg.Services}, nil
+	return &http.Client{Transport: cfg.Services}, nil, nil
 }
 
 const (

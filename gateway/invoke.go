@@ -1,15 +1,12 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"net/http"
-	"net/http/httptrace"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/jetfn/jetfn/actor"
 )
@@ -18,26 +15,25 @@ import (
 // for states that it hadn't declared before.
 const maxRounds = 16
 
-// contentType is that of calls and answers. Upstream refuses an answer that
-// has parameters behind it; they change nothing, and are passed over.
-const contentType = "application/octet-stream"
-
 // errCallTimeout is the cause when Transport.Call is over.
 var errCallTimeout = errors.New("the call's time is over")
 
 // remote is a function at an endpoint.
 type remote struct {
 	endpoint *Endpoint
-	url      string // may hold credentials
-	name     string // url without them
+	request  *http.Request // what all calls have in common; nil: the URL is none
+	name     string        // the URL without credentials
 	states   *registration
 }
 
 // Invoke calls the function with b. It sends the batch again, with more
 // states, while the function asks for it. Its errors are *actor.InvokeError.
 func (r *remote) Invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.endpoint.transport.Call, errCallTimeout)
-	defer cancel()
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > r.endpoint.transport.Call {
+		limited, cancel := context.WithTimeoutCause(ctx, r.endpoint.transport.Call, errCallTimeout)
+		defer cancel()
+		ctx = limited
+	}
 	leave, err := r.states.enter(ctx)
 	if err != nil {
 		return nil, r.failed(b, &actor.InvokeError{Kind: actor.Unreachable, Reason: actor.ReasonTimeout, Err: err})
@@ -134,39 +130,29 @@ func (r *remote) learn(missing, sent []stateSpec, round int) error {
 
 // call posts body and returns the body of a good answer.
 func (r *remote) call(ctx context.Context, b *actor.Batch, body []byte) ([]byte, *actor.InvokeError) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stage := &stage{endpoint: r.endpoint}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, stage.trace()), http.MethodPost, r.url, bytes.NewReader(body))
-	if err != nil {
+	if r.request == nil {
 		return nil, &actor.InvokeError{Kind: actor.Final, Reason: actor.ReasonBadAddress, Err: fmt.Errorf("%s is no URL", r.name)}
 	}
-	maps.Copy(req.Header, r.endpoint.header)
-	req.Header.Set("Content-Type", contentType)
-	req.Header.Set("Accept", contentType)
-	req.Header.Set("Accept-Encoding", acceptEncoding)
-	req.Header.Set("User-Agent", "jetfn")
-	if r.endpoint.template.socket {
-		req.Host = socketHost
+	var silent context.CancelCauseFunc // ends a call whose answer pauses; nil: it may
+	if r.endpoint.transport.Read > 0 {
+		ctx, silent = context.WithCancelCause(ctx)
+		defer silent(nil)
 	}
-	if b.Attempt > 1 {
-		req.Header.Set("Jetfn-Attempt", strconv.Itoa(b.Attempt))
-	}
-	setTrace(req.Header, b)
-
+	header := headerOf(b)
 	told := func(int, error) {}
 	if b.Span.Exchanges != nil {
 		var here actor.Trace
 		here, told = b.Span.Exchanges.Begin(r.name)
-		req.Header.Set("Traceparent", here.Parent)
+		header.add("Traceparent", here.Parent)
 	}
-	resp, err := r.endpoint.client.Do(req)
+	stage := &stage{endpoint: r.endpoint}
+	resp, err := r.endpoint.send(ctx, header.on(r.request), body, stage)
 	if err != nil {
 		failure := lost(ctx, stage, err)
 		told(0, failure)
 		return nil, failure
 	}
-	data, failure := r.answer(ctx, cancel, resp)
+	data, failure := r.answer(ctx, silent, resp)
 	if failure != nil {
 		told(resp.StatusCode, failure)
 		return nil, failure
@@ -176,9 +162,13 @@ func (r *remote) call(ctx context.Context, b *actor.Batch, body []byte) ([]byte,
 }
 
 // answer reads the body of a good answer.
-func (r *remote) answer(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response) ([]byte, *actor.InvokeError) {
+func (r *remote) answer(ctx context.Context, silent context.CancelCauseFunc, resp *http.Response) ([]byte, *actor.InvokeError) {
 	defer resp.Body.Close() //nolint:errcheck // whatever is left is of no interest
-	answer, err := decompressed(resp, &silenceLimit{body: resp.Body, limit: r.endpoint.transport.Read, cancel: cancel})
+	var body io.Reader = resp.Body
+	if silent != nil {
+		body = &silenceLimit{body: body, limit: r.endpoint.transport.Read, cancel: silent}
+	}
+	answer, err := decompressed(resp, body)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, statusFailure(resp, answer)
 	}
@@ -196,26 +186,6 @@ func (r *remote) answer(ctx context.Context, cancel context.CancelCauseFunc, res
 		return nil, readErr
 	}
 	return data, nil
-}
-
-func isOctetStream(header string) bool {
-	mediaType, _, _ := strings.Cut(header, ";")
-	return strings.EqualFold(strings.TrimSpace(mediaType), contentType)
-}
-
-// setTrace hands the batch's trace on, or that of its first traced message.
-func setTrace(h http.Header, b *actor.Batch) {
-	tr := b.Span.Trace
-	for i := 0; i < len(b.Envelopes) && tr.Parent == ""; i++ {
-		tr, _ = b.Envelopes[i].Trace.Delayed()
-	}
-	if tr.Parent == "" {
-		return
-	}
-	h.Set("Traceparent", tr.Parent)
-	if tr.State != "" {
-		h.Set("Tracestate", tr.State)
-	}
 }
 
 // failed adds to a failure where and for whom it happened.

@@ -80,12 +80,12 @@ func (t Transport) withDefaults() (Transport, error) {
 	return t, nil
 }
 
-// client returns the HTTP client of one endpoint: one whose functions are at
-// Unix sockets if atSockets is true.
-func (t Transport) client(atSockets bool) (*http.Client, error) {
+// client returns the HTTP client of one endpoint, and its part for plain HTTP:
+// one whose functions are at Unix sockets if atSockets is true.
+func (t Transport) client(atSockets bool) (*http.Client, *direct, error) {
 	certificates, err := t.TLS.config()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if atSockets {
 		certificates.ServerName = socketHost
@@ -112,7 +112,7 @@ func (t Transport) client(atSockets bool) (*http.Client, error) {
 	if !t.FollowRedirects {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
-	return client, nil
+	return client, plain, nil
 }
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
