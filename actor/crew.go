@@ -2,8 +2,9 @@ package actor
 
 import "context"
 
-// idleMembers is how many goroutines of a crew wait for their next job.
-const idleMembers = 4
+// idleMembers is how many goroutines of a crew wait for their next job: calls
+// come in bursts, when a pack of messages does.
+const idleMembers = 16
 
 // crew runs functions in goroutines that it keeps for the next ones: a call of
 // a function needs more stack than a new goroutine has, and growing it would
