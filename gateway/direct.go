@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,9 @@ const (
 // direct is an http.RoundTripper for plain HTTP/1.1 that writes a request and
 // reads its answer in the goroutine of the caller. The standard transport
 // hands both to goroutines of the connection, which costs more than half of a
-// short call. Parsing is the standard library's. A request is sent once: what
-// to do after a connection broke is for the caller to say.
+// short call. Answers are parsed by the standard library, but for those of
+// plainAnswer. A request is sent once: what to do after a connection broke is
+// for the caller to say.
 type direct struct {
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	read    time.Duration // longest silence before the answer's header; zero: no limit
@@ -94,43 +96,60 @@ func (c *directConn) Write(p []byte) (int, error) {
 
 // RoundTrip implements http.RoundTripper.
 func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
-	return d.send(req, httptrace.ContextClientTrace(req.Context()))
+	resp, _, err := d.send(req.Context(), &directCall{
+		request: req, write: func(w *bufio.Writer) error { return req.Write(w) },
+		watcher: traced{httptrace.ContextClientTrace(req.Context())},
+	})
+	return resp, err
 }
 
-// send makes a call and tells trace, if there is one, how far it has got.
-func (d *direct) send(req *http.Request, trace *httptrace.ClientTrace) (*http.Response, error) {
-	ctx := req.Context()
-	if trace != nil && trace.GetConn != nil {
-		trace.GetConn(req.URL.Host)
-	}
-	c, err := d.conn(ctx, req)
+// directCall is a request for a connection.
+type directCall struct {
+	request *http.Request // where it goes, and how; write has the rest
+	write   func(w *bufio.Writer) error
+	short   int // the longest body that may be read at once, without a Response
+	watcher watcher
+}
+
+// watcher is told how far a call has got.
+type watcher interface {
+	asked()          // for a connection
+	got(reused bool) // a connection
+	wrote()          // from now on the call may have reached the function
+}
+
+// send makes a call. It returns the body of an answer that is short and plain,
+// and any other one as a Response.
+func (d *direct) send(ctx context.Context, call *directCall) (*http.Response, []byte, error) {
+	call.watcher.asked()
+	c, err := d.conn(ctx, call.request)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if trace != nil && trace.GotConn != nil {
-		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: c.reused})
-	}
+	call.watcher.got(c.reused)
 	c.ctx = ctx
 	release := context.AfterFunc(ctx, c.abort)
-	resp, err := d.exchange(c, req, trace)
+	resp, body, err := d.exchange(c, call)
 	if err != nil {
 		release()
 		_ = c.Close() // it is of no use any more
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, err
+		return nil, nil, err
+	}
+	if resp == nil {
+		d.done(c, release())
+		return nil, body, nil
 	}
 	d.attach(resp, c, release)
-	return resp, nil
+	return resp, nil, nil
 }
 
-// exchange sends req and reads the header of its answer.
-func (d *direct) exchange(c *directConn, req *http.Request, trace *httptrace.ClientTrace) (*http.Response, error) {
-	if trace != nil && trace.WroteHeaders != nil {
-		trace.WroteHeaders() // from here on it may reach the function
-	}
-	err := req.Write(c.out)
+// exchange writes a call and reads its answer, or the answer's header.
+func (d *direct) exchange(c *directConn, call *directCall) (*http.Response, []byte, error) {
+	call.watcher.wrote()
+	err := call.write(c.out)
 	if err == nil {
 		err = c.out.Flush()
 	}
@@ -138,13 +157,29 @@ func (d *direct) exchange(c *directConn, req *http.Request, trace *httptrace.Cli
 		err = c.failed
 	}
 	if err != nil {
-		return nil, fmt.Errorf("write request: %w", err)
+		return nil, nil, fmt.Errorf("write request: %w", err)
 	}
 	if d.read > 0 {
 		if err := c.limitRead(time.Now().Add(d.read)); err != nil {
-			return nil, fmt.Errorf("read answer: %w", err)
+			return nil, nil, fmt.Errorf("read answer: %w", err)
 		}
 	}
+	body, short := c.shortAnswer(call.short)
+	var resp *http.Response
+	if !short {
+		if resp, err = c.readHeader(call.request); err != nil {
+			return nil, nil, err
+		}
+	}
+	c.limited = false
+	if d.read > 0 {
+		_ = c.limitRead(time.Time{}) // a later read reports what is wrong with the connection
+	}
+	return resp, body, nil
+}
+
+// readHeader reads the header of an answer, and passes over informational ones.
+func (c *directConn) readHeader(req *http.Request) (*http.Response, error) {
 	for {
 		c.limited, c.header = true, maxAnswerHeader
 		resp, err := http.ReadResponse(c.in, req)
@@ -158,29 +193,48 @@ func (d *direct) exchange(c *directConn, req *http.Request, trace *httptrace.Cli
 			return nil, fmt.Errorf("read answer: %w", err)
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			c.limited = false
-			if d.read > 0 {
-				_ = c.limitRead(time.Time{}) // a later read reports what is wrong with the connection
-			}
 			return resp, nil
 		}
 	}
 }
 
+// shortAnswer returns the body of an answer that is plain and has come in one
+// piece. Any other one is left unread, as are errors.
+func (c *directConn) shortAnswer(longest int) ([]byte, bool) {
+	if longest <= 0 {
+		return nil, false
+	}
+	if _, err := c.in.Peek(1); err != nil {
+		return nil, false
+	}
+	all, _ := c.in.Peek(c.in.Buffered()) // it is there
+	body, ok := plainAnswer(all)
+	if !ok || len(body) > longest {
+		return nil, false
+	}
+	body = bytes.Clone(body)
+	_, _ = c.in.Discard(len(all)) // likewise
+	return body, true
+}
+
 // attach makes resp's body give its connection back when it has been read.
 func (d *direct) attach(resp *http.Response, c *directConn, release func() bool) {
 	keep := !resp.Close && resp.StatusCode != http.StatusSwitchingProtocols
-	body := &directBody{body: resp.Body, done: func(whole bool) {
-		if release() && whole && keep && c.in.Buffered() == 0 {
-			d.put(c)
-			return
-		}
-		_ = c.Close()
-	}}
+	body := &directBody{body: resp.Body, done: func(whole bool) { d.done(c, release() && whole && keep) }}
 	if resp.ContentLength == 0 {
 		body.finish(true)
 	}
 	resp.Body = body
+}
+
+// done ends the use of a connection, which serves the next call if it may, and
+// nothing is left on it.
+func (d *direct) done(c *directConn, keep bool) {
+	if keep && c.in.Buffered() == 0 {
+		d.put(c)
+		return
+	}
+	_ = c.Close()
 }
 
 // directBody is an answer's body.

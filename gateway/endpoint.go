@@ -119,7 +119,8 @@ func (e *Endpoint) Close() { e.client.CloseIdleConnections() }
 // about the states of t, all others of the same type know.
 func (e *Endpoint) Function(t actor.TypeName) actor.Function {
 	target, name := e.template.resolve(t)
-	return &remote{endpoint: e, request: e.request(target), name: name, states: e.registrationOf(t)}
+	request := e.request(target)
+	return &remote{endpoint: e, request: request, head: e.head(request), name: name, states: e.registrationOf(t)}
 }
 
 // DeclaredType is the type that the function t declared for a state; empty if

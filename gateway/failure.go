@@ -36,17 +36,45 @@ type stage struct {
 	written  atomic.Bool // the request may have reached the function
 }
 
+func (s *stage) asked() { s.written.Store(false) }
+
+func (s *stage) got(reused bool) {
+	if reused {
+		s.endpoint.reused.Add(1)
+	} else {
+		s.endpoint.opened.Add(1)
+	}
+}
+
+func (s *stage) wrote() { s.written.Store(true) }
+
+// trace is for clients that tell of their steps in this way.
 func (s *stage) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
-		GetConn: func(string) { s.written.Store(false) },
-		GotConn: func(info httptrace.GotConnInfo) {
-			if info.Reused {
-				s.endpoint.reused.Add(1)
-			} else {
-				s.endpoint.opened.Add(1)
-			}
-		},
-		WroteHeaders: func() { s.written.Store(true) },
+		GetConn:      func(string) { s.asked() },
+		GotConn:      func(info httptrace.GotConnInfo) { s.got(info.Reused) },
+		WroteHeaders: s.wrote,
+	}
+}
+
+// traced is a watcher that passes on what it is told.
+type traced struct{ to *httptrace.ClientTrace }
+
+func (t traced) asked() {
+	if t.to != nil && t.to.GetConn != nil {
+		t.to.GetConn("")
+	}
+}
+
+func (t traced) got(reused bool) {
+	if t.to != nil && t.to.GotConn != nil {
+		t.to.GotConn(httptrace.GotConnInfo{Reused: reused})
+	}
+}
+
+func (t traced) wrote() {
+	if t.to != nil && t.to.WroteHeaders != nil {
+		t.to.WroteHeaders()
 	}
 }
 

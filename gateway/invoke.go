@@ -22,6 +22,7 @@ var errCallTimeout = errors.New("the call's time is over")
 type remote struct {
 	endpoint *Endpoint
 	request  *http.Request // what all calls have in common; nil: the URL is none
+	head     []byte        // the same as bytes, for plain HTTP; nil: it isn't
 	name     string        // the URL without credentials
 	states   *registration
 }
@@ -146,11 +147,15 @@ func (r *remote) call(ctx context.Context, b *actor.Batch, body []byte) ([]byte,
 		header.add("Traceparent", here.Parent)
 	}
 	stage := &stage{endpoint: r.endpoint}
-	resp, err := r.endpoint.send(ctx, header.on(r.request), body, stage)
-	if err != nil {
+	resp, short, err := r.send(ctx, header, body, stage)
+	switch {
+	case err != nil:
 		failure := lost(ctx, stage, err)
 		told(0, failure)
 		return nil, failure
+	case resp == nil:
+		told(http.StatusOK, nil)
+		return short, nil
 	}
 	data, failure := r.answer(ctx, silent, resp)
 	if failure != nil {

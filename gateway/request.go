@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -26,8 +27,7 @@ func isOctetStream(header string) bool {
 	return strings.EqualFold(strings.TrimSpace(mediaType), contentType)
 }
 
-// request is what all calls of a URL have in common; nil if it is no URL. It
-// is never modified.
+// request is what all calls of a URL have in common; nil if it is no URL.
 func (e *Endpoint) request(target string) *http.Request {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -55,21 +55,50 @@ func (e *Endpoint) direct(req *http.Request) bool {
 	return e.plain != nil && req.URL.Scheme == "http" && !e.transport.FollowRedirects
 }
 
-// send makes a call of a request without a body.
-func (e *Endpoint) send(ctx context.Context, common *http.Request, body []byte, s *stage) (*http.Response, error) {
-	trace := s.trace()
-	direct := e.direct(common)
-	if !direct {
-		ctx = httptrace.WithClientTrace(ctx, trace)
+// head is what a call over plain HTTP begins with: a request's first line and
+// headers, but for its length. It is empty where calls need an http.Client, or
+// the standard library doesn't write the request.
+func (e *Endpoint) head(common *http.Request) []byte {
+	const length = "Content-Length: 0\r\n"
+	if common == nil || !e.direct(common) {
+		return nil
 	}
-	req := common.WithContext(ctx)
+	empty := *common
+	empty.Body = http.NoBody
+	var b bytes.Buffer
+	if empty.Write(&b) != nil || bytes.Count(b.Bytes(), []byte(length)) != 1 {
+		return nil
+	}
+	head := bytes.Replace(b.Bytes(), []byte(length), nil, 1)
+	return bytes.TrimSuffix(head, []byte("\r\n"))
+}
+
+// send makes a call. It returns the body of an answer that is short and plain,
+// and any other one as a Response.
+func (r *remote) send(ctx context.Context, header callHeader, body []byte, s *stage) (*http.Response, []byte, error) {
+	if r.head != nil {
+		write := func(w *bufio.Writer) error { return writeCall(w, r.head, header, body) }
+		short := int(min(r.endpoint.maxPayload, directBuffer))
+		return r.endpoint.plain.send(ctx, &directCall{request: r.request, write: write, short: short, watcher: s})
+	}
+	req := header.on(r.request.WithContext(httptrace.WithClientTrace(ctx, s.trace())))
 	req.ContentLength = int64(len(body))
-	req.Body = io.NopCloser(bytes.NewReader(body))
-	if direct {
-		return e.plain.send(req, trace)
-	}
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	return e.client.Do(req) //nolint:wrapcheck // whoever calls tells its errors apart
+	req.Body, _ = req.GetBody() // it can't fail
+	resp, err := r.endpoint.client.Do(req)
+	return resp, nil, err //nolint:wrapcheck // whoever calls tells its errors apart
+}
+
+// writeCall writes a call that begins with head.
+func writeCall(w *bufio.Writer, head []byte, header callHeader, body []byte) error {
+	_, _ = w.Write(head) // w keeps its first error
+	for i := 0; i < len(header.pairs); i += 2 {
+		header.line(w, header.pairs[i], header.pairs[i+1])
+	}
+	header.line(w, "Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.WriteString("\r\n")
+	_, err := w.Write(body)
+	return err //nolint:wrapcheck // its caller does
 }
 
 // callHeader are the headers that one call has besides the common ones.
@@ -77,17 +106,27 @@ type callHeader struct{ pairs []string }
 
 func (h *callHeader) add(name, value string) { h.pairs = append(h.pairs, name, value) }
 
-// on returns common with the headers.
-func (h *callHeader) on(common *http.Request) *http.Request {
-	if len(h.pairs) == 0 {
-		return common
+// on sets the headers in a request that shares others with the next ones.
+func (h *callHeader) on(req *http.Request) *http.Request {
+	if len(h.pairs) > 0 {
+		req.Header = maps.Clone(req.Header)
 	}
-	req := *common
-	req.Header = maps.Clone(common.Header)
 	for i := 0; i < len(h.pairs); i += 2 {
 		req.Header.Set(h.pairs[i], h.pairs[i+1])
 	}
-	return &req
+	return req
+}
+
+// line writes a header as the standard library does: whatever value is, it is
+// one line.
+func (*callHeader) line(w *bufio.Writer, name, value string) {
+	if strings.ContainsAny(value, "\r\n") {
+		value = strings.NewReplacer("\r", " ", "\n", " ").Replace(value)
+	}
+	_, _ = w.WriteString(name)
+	_, _ = w.WriteString(": ")
+	_, _ = w.WriteString(strings.Trim(value, " \t"))
+	_, _ = w.WriteString("\r\n")
 }
 
 // headerOf is what a function is told of a call: that it isn't the first, and
