@@ -56,6 +56,7 @@ func TestAModuleIsAskedForAsTheClientSaid(t *testing.T) {
 		"neither":              {media: json, body: `{}`, want: 400, slug: "bad-body"},
 		"an unknown member":    {media: json, body: `{"file":[]}`, want: 400, slug: "bad-body"},
 		"a file without name":  {media: json, body: `{"files":[{"text":"b"}]}`, want: 400, slug: "bad-body"},
+		"two of one name":      {media: json, body: `{"files":[{"name":"a","text":"b"},{"name":"a","text":"c"}]}`, want: 400, slug: "bad-body"},
 		"bytes":                {media: yaml, body: "\xff", want: 400, slug: "bad-body"},
 		"another type":         {media: "application/pdf", body: "x", want: 415, slug: "bad-type"},
 		"another revision":     {media: yaml, body: "kind: x", match: "6", want: 409, slug: "revision-conflict"},
@@ -78,5 +79,29 @@ func TestAModuleIsAskedForAsTheClientSaid(t *testing.T) {
 	serve(h, request(http.MethodPut, "/v1/modules", `{"rollback":3,"by":"Ada\u0000\n"}`, "Content-Type", json, "If-Match", `"7"`))
 	if asked.Rollback != 3 || !strings.HasPrefix(asked.By, "Ada at ") || asked.Expected == nil || *asked.Expected != 7 {
 		t.Errorf("asked for %+v", asked)
+	}
+	serve(h, request(http.MethodPut, "/v1/modules?by="+strings.Repeat("%C3%A9", 101), "kind: x", "Content-Type", yaml))
+	if by, _, _ := strings.Cut(asked.By, " at "); by != strings.Repeat("é", 100) {
+		t.Errorf("%d bytes are noted of who asked, want 200 at most and no half letter: %q", len(by), by)
+	}
+}
+
+func TestARevisionIsNamedByItsNumberOrAsTheNewest(t *testing.T) {
+	t.Parallel()
+	h := whole(gateway.Access{})
+	for name, want := range map[string]int{"7": 200, "newest": 200, "8": 404, "0": 404, "-1": 404, "x": 404, "07": 200} {
+		w := serve(h, request("GET", "/v1/modules/"+name, ""))
+		if w.Code != want {
+			t.Errorf("GET of revision %s = %d %s, want %d", name, w.Code, w.Body, want)
+		} else if want == http.StatusOK && w.Header().Get("Etag") != `"7"` {
+			t.Errorf("the revision %s has the tag %s, want its number", name, w.Header().Get("Etag"))
+		}
+	}
+	if w := serve(h, request("GET", "/v1/modules", "")); w.Header().Get("Etag") != `"7"` {
+		t.Errorf("the list of revisions has the tag %s, want the newest one's number", w.Header().Get("Etag"))
+	}
+	w := serve(h, request("PUT", "/v1/modules", "kind: x", "Content-Type", "application/yaml", "If-Match", "6"))
+	if p := wantProblem(t, w, http.StatusConflict, "revision-conflict", false); !strings.Contains(p.Title, "module") {
+		t.Errorf("the problem's title is %q, want that it is about the module", p.Title)
 	}
 }

@@ -237,6 +237,26 @@ func TestEveryRouteIsDescribedAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestLookingNeedsReadChangingAdminAndSendingIngress(t *testing.T) {
+	t.Parallel()
+	for path, operations := range describe(t, whole(gateway.Access{})).Paths {
+		for method, op := range operations {
+			want := "admin"
+			switch {
+			case slices.Contains([]string{"/", "/healthz", "/readyz", "/openapi.json"}, path):
+				want = "public"
+			case strings.HasPrefix(path, "/v1/send/"), strings.HasPrefix(path, "/v1/call"):
+				want = "ingress"
+			case method == "get":
+				want = "read"
+			}
+			if op.Role != want {
+				t.Errorf("%s %s is for the role %s, want %s", method, path, op.Role, want)
+			}
+		}
+	}
+}
+
 func TestRoutesAnswerAsTheyAreDescribed(t *testing.T) {
 	t.Parallel()
 	open, guarded := whole(gateway.Access{}), whole(gateway.Access{Tokens: tokens(t, tokenFile)})

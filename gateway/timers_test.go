@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -72,5 +73,14 @@ func TestTimersAreSelectedAsTheRequestSays(t *testing.T) {
 		if got := c.q.Matches(tm); got != c.want {
 			t.Errorf("%s: Matches = %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+func TestATimerWithoutAValueHasAnEmptyOne(t *testing.T) {
+	t.Parallel()
+	one := gateway.NewTimer("1", 0, &actor.Timer{Envelope: actor.Envelope{Target: bob, Value: actor.Value{Type: "a/b"}}})
+	text, err := json.Marshal(one)
+	if err != nil || !strings.Contains(string(text), `"value":""`) {
+		t.Errorf("a timer without a value is %s, %v, want an empty text as its value", text, err)
 	}
 }
