@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -174,17 +175,20 @@ func TestMetricsAgreeWithWhatWasSent(t *testing.T) {
 
 func TestTheBacklogOfAFunctionIsSeen(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
+	released := make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	called := make(chan struct{}, 10)
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
+		called <- struct{}{}
+		<-released
 		demo.Greeter().ServeHTTP(w, r)
 	}))
 	t.Cleanup(slow.Close)
+	t.Cleanup(release) // before the server waits for what it holds
 	w := start(t, runtime.Config{Module: parse(t, demo.Module(slow.URL))})
-	for range 5 {
+	w.send("example/greeter/Ada")
+	<-called // with that one alone
+	for range 4 {
 		w.send("example/greeter/Ada")
 	}
 	eventually(t, "one is called and four wait", func() bool {
@@ -192,7 +196,7 @@ func TestTheBacklogOfAFunctionIsSeen(t *testing.T) {
 		return value(got, "jetfn_functions_numBacklog") == 4 && value(got, "jetfn_functions_inflightAsyncOps", "type=greeter") == 1 &&
 			value(got, "jetfn_worker_inflightAsyncOps") == 1 && value(got, "jetfn_functions_backlogAge") > 0
 	})
-	close(release)
+	release()
 	eventually(t, "nothing waits", func() bool {
 		got := w.scrape()
 		return value(got, "jetfn_functions_numBacklog") == 0 && value(got, "jetfn_functions_backlogAge") == 0
