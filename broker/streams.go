@@ -148,6 +148,7 @@ func (a *App) egressConfig(prefixes map[actor.TypeName]string) jetstream.StreamC
 		Duplicates:  outputDedup,
 
 		AllowAtomicPublish: true,
+		AllowBatchPublish:  true,
 	}
 	cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
 	return cfg
@@ -165,6 +166,7 @@ func (a *App) dlqConfig() jetstream.StreamConfig {
 		Duplicates:  outputDedup,
 
 		AllowAtomicPublish: true,
+		AllowBatchPublish:  true,
 	}
 	cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
 	return cfg

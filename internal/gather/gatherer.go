@@ -18,14 +18,25 @@ var ErrBehindUnknown = errors.New("behind a batch whose outcome is unknown")
 // returns.
 type Stream[T any] interface {
 	Single(w T, done func(actor.WriteResult))
-	// Batch writes all or none; there are at least two. Seq is that of the
-	// last one, and those of the others come right before it. If the outcome
-	// is Rejected or Refused, none of them is stored and none ever will be.
-	Batch(ws []T, done func(actor.WriteResult))
+	// Batch makes at least two writes: all or none, or one after the other up
+	// to the first that can't be made.
+	Batch(ws []T, done func(BatchResult))
 	// Now is the time on some clock.
 	Now() time.Duration
 	// After calls f once d has passed.
 	After(d time.Duration, f func())
+}
+
+// BatchResult is what became of a batch.
+type BatchResult struct {
+	// Stored is how many of the first writes are stored, the last of them at
+	// Seq, and the others before it.
+	Stored int
+	Seq    uint64
+	// Rest is the outcome of the others, if there are any. If it is Refused,
+	// none of them is stored and none ever will be; else it is Unknown.
+	Rest actor.Outcome
+	Err  error
 }
 
 // Limits of a Gatherer.
@@ -136,7 +147,7 @@ func (g *Gatherer[T]) next() func() {
 	for i, it := range taken {
 		writes[i] = it.write
 	}
-	return func() { g.stream.Batch(writes, func(r actor.WriteResult) { g.wroteBatch(taken, r) }) }
+	return func() { g.stream.Batch(writes, func(r BatchResult) { g.wroteBatch(taken, r) }) }
 }
 
 // take takes a batch from the queue, whose head is in it.
@@ -189,37 +200,46 @@ func (g *Gatherer[T]) rest() {
 	})
 }
 
-// wroteBatch takes the outcome of a batch. One that was not stored says little
-// about each of its writes, so they are made again, singly, before any other.
-func (g *Gatherer[T]) wroteBatch(taken []*item[T], r actor.WriteResult) {
+// wroteBatch takes the outcome of a batch. If its end was not stored, that says
+// little about each of these writes, so they are made again, singly, before any
+// other.
+func (g *Gatherer[T]) wroteBatch(taken []*item[T], r BatchResult) {
+	if r.Stored < len(taken) && mutant.On("gather-cut-is-stored") {
+		r.Stored = len(taken)
+	}
+	stored, rest := taken[:r.Stored], taken[r.Stored:]
 	g.mu.Lock()
 	g.batch = false
 	g.rest()
-	switch r.Outcome {
-	case actor.Rejected, actor.Refused:
-		for _, it := range taken {
-			it.alone = true
-		}
-		g.queue = append(taken, g.queue...)
-		if mutant.On("gather-refused-last") {
-			g.queue = append(g.queue[len(taken):], taken...)
-		}
-		g.mu.Unlock()
-		g.pump()
-		return
-	case actor.Unknown:
-		for _, it := range taken {
+	if r.Rest == actor.Unknown {
+		for _, it := range rest {
 			g.broken[it.lane.Key] = max(g.broken[it.lane.Key], it.lane.Generation)
 		}
-	case actor.Stored:
+	} else {
+		g.again(taken, rest)
+		rest = nil
 	}
 	g.mu.Unlock()
-	for i, it := range taken {
-		one := r
-		if r.Outcome == actor.Stored {
-			one.Seq = r.Seq - uint64(len(taken)-1-i)
-		}
-		it.done(one)
+	for i, it := range stored {
+		it.done(actor.WriteResult{Outcome: actor.Stored, Seq: r.Seq - uint64(len(stored)-1-i)})
+	}
+	for _, it := range rest {
+		it.done(actor.WriteResult{Outcome: actor.Unknown, Err: r.Err})
 	}
 	g.pump()
+}
+
+// again has the rest of a batch written singly; mu is held.
+func (g *Gatherer[T]) again(taken, rest []*item[T]) {
+	if len(rest) > 0 && mutant.On("gather-cut-again") {
+		rest = taken
+	}
+	for _, it := range rest {
+		it.alone = true
+	}
+	if mutant.On("gather-refused-last") {
+		g.queue = append(g.queue, rest...)
+		return
+	}
+	g.queue = append(rest[:len(rest):len(rest)], g.queue...)
 }

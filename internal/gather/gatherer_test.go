@@ -19,6 +19,7 @@ import (
 type stream struct {
 	asked   []string
 	pending []func(actor.WriteResult)
+	cut     int // how many writes are stored of a batch that isn't
 	alarms  []func()
 	now     time.Duration
 }
@@ -27,8 +28,15 @@ func (s *stream) Single(w string, done func(actor.WriteResult)) {
 	s.asked, s.pending = append(s.asked, w), append(s.pending, done)
 }
 
-func (s *stream) Batch(ws []string, done func(actor.WriteResult)) {
-	s.asked, s.pending = append(s.asked, "["+strings.Join(ws, " ")+"]"), append(s.pending, done)
+func (s *stream) Batch(ws []string, done func(gather.BatchResult)) {
+	s.asked = append(s.asked, "["+strings.Join(ws, " ")+"]")
+	s.pending = append(s.pending, func(r actor.WriteResult) {
+		if r.Outcome == actor.Stored {
+			done(gather.BatchResult{Stored: len(ws), Seq: r.Seq})
+			return
+		}
+		done(gather.BatchResult{Stored: s.cut, Seq: r.Seq, Rest: r.Outcome, Err: r.Err})
+	})
 }
 
 func (s *stream) Now() time.Duration { return s.now }
@@ -164,6 +172,24 @@ func TestNothingOfALaneIsWrittenBehindABatchOfUnknownOutcome(t *testing.T) {
 	o.want(t, "x: 0 at 4", "y: 0 at 5", "e: not sent", "f: 0 at 6")
 }
 
+func TestOfABatchThatEndsHalfWayOnlyTheRestIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	s, o := &stream{cut: 2}, &outcomes{}
+	g := gather.New(s, gather.Limits{Singles: 1, Least: 3, Most: 4, Bytes: 1000})
+	write(g, o, gather.Lane{Key: 1, Generation: 7}, "a", "b", "c", "d", "e", "f", "g", "h")
+	s.answer(stored(1))
+	s.want(t, "at first", "a", "[b c d]")
+	o.want(t, "a: 0 at 1")
+	s.answer(actor.WriteResult{Outcome: actor.Refused, Seq: 3, Err: errTest})
+	s.want(t, "after the end", "d", "[e f g h]")
+	o.want(t, "b: 0 at 2", "c: 0 at 3")
+	s.answer(stored(4))
+	s.answer(actor.WriteResult{Outcome: actor.Unknown, Seq: 6, Err: errTest})
+	write(g, o, gather.Lane{Key: 1, Generation: 7}, "i")
+	s.want(t, "behind the unknown")
+	o.want(t, "d: 0 at 4", "e: 0 at 5", "f: 0 at 6", "g: 3 at 0", "h: 3 at 0", "i: not sent")
+}
+
 func TestAfterABatchNoneBeginsForAWhile(t *testing.T) {
 	t.Parallel()
 	s, o := &stream{}, &outcomes{}
@@ -200,20 +226,25 @@ func (s *instant) Single(w string, done func(actor.WriteResult)) {
 	done(stored(uint64(seq)))
 }
 
-func (s *instant) Batch(ws []string, done func(actor.WriteResult)) {
+func (s *instant) Batch(ws []string, done func(gather.BatchResult)) {
 	s.mu.Lock()
 	s.n++
-	refuse := s.n%3 == 0
-	if !refuse {
-		s.list = append(s.list, ws...)
+	n := len(ws)
+	switch s.n % 4 {
+	case 0:
+		n = 0
+	case 2:
+		n /= 2
 	}
-	seq := len(s.list)
+	s.list = append(s.list, ws[:n]...)
+	r := gather.BatchResult{Stored: n, Seq: uint64(len(s.list))}
 	s.mu.Unlock()
-	if refuse {
-		done(actor.WriteResult{Outcome: actor.Refused, Err: errTest})
+	if n < len(ws) {
+		r.Rest, r.Err = actor.Refused, errTest
+		done(r)
 		return
 	}
-	go done(stored(uint64(seq)))
+	go done(r)
 }
 
 func (s *instant) Now() time.Duration { return 0 }

@@ -56,6 +56,7 @@ type Publisher struct {
 type call struct {
 	done     func(Ack)
 	parse    func(*nats.Msg) Ack // nil: parseAck
+	batch    *fastBatch          // whose answers these are; most have none
 	deadline time.Time
 }
 
@@ -65,7 +66,7 @@ func New(nc *nats.Conn, timeout time.Duration) (*Publisher, error) {
 		timeout = DefaultTimeout
 	}
 	p := &Publisher{nc: nc, prefix: nc.NewInbox() + ".", timeout: timeout}
-	sub, err := nc.Subscribe(p.prefix+"*", p.onAck)
+	sub, err := nc.Subscribe(p.prefix+">", p.onAck)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
 	}
@@ -83,7 +84,7 @@ func (p *Publisher) Publish(m *nats.Msg, done func(Ack)) { p.publish(m, nil, don
 
 // publish has parse read the acknowledgement.
 func (p *Publisher) publish(m *nats.Msg, parse func(*nats.Msg) Ack, done func(Ack)) {
-	id, ok := p.register(parse, done)
+	id, ok := p.register(call{done: done, parse: parse})
 	if !ok {
 		done(unknown(ErrClosed))
 		return
@@ -117,14 +118,15 @@ func (p *Publisher) Close() {
 	_ = p.sub.Unsubscribe() // it fails if the connection is closed, which ends it as well
 }
 
-func (p *Publisher) register(parse func(*nats.Msg) Ack, done func(Ack)) (uint64, bool) {
+func (p *Publisher) register(c call) (uint64, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return 0, false
 	}
 	id := p.base + uint64(len(p.calls))
-	p.calls = append(p.calls, call{done, parse, time.Now().Add(p.timeout)})
+	c.deadline = time.Now().Add(p.timeout)
+	p.calls = append(p.calls, c)
 	if !p.armed {
 		p.arm(p.timeout)
 	}
@@ -150,7 +152,7 @@ func (p *Publisher) take(id uint64) (done func(Ack), parse func(*nats.Msg) Ack) 
 	}
 	c := &p.calls[id-p.base]
 	done, parse = c.done, c.parse
-	c.done, c.parse = nil, nil
+	c.done, c.parse, c.batch = nil, nil, nil
 	p.drop()
 	if parse == nil {
 		parse = parseAck
@@ -171,6 +173,10 @@ func (p *Publisher) drop() {
 func (p *Publisher) onAck(m *nats.Msg) {
 	token, ok := strings.CutPrefix(m.Subject, p.prefix)
 	if !ok {
+		return
+	}
+	if strings.HasSuffix(token, fastSuffix) {
+		p.onFastAnswer(token, m)
 		return
 	}
 	id, err := strconv.ParseUint(token, 36, 64)

@@ -22,7 +22,8 @@ const (
 )
 
 // EnsureStream returns the stream want describes, after creating it if it is
-// not there. The number of replicas and the description may differ.
+// not there. The number of replicas and the description may differ, and the
+// stream takes fast batches only if its server knows them.
 func EnsureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, policy Policy) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -47,8 +48,29 @@ func EnsureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 		if stream, err = js.UpdateStream(ctx, have); err != nil {
 			return nil, fmt.Errorf("let stream %s take batches: %w", want.Name, err)
 		}
+		have = stream.CachedInfo().Config
+	}
+	if want.AllowBatchPublish && !have.AllowBatchPublish && knowsFastBatches(ctx, js, stream) {
+		have.AllowBatchPublish = true
+		if updated, err := js.UpdateStream(ctx, have); err == nil { // else it goes without
+			stream = updated
+		}
 	}
 	return stream, nil
+}
+
+// levelFastBatches is the level of JetStream's API that has fast batches.
+const levelFastBatches = 4
+
+// knowsFastBatches says whether a stream can take fast batches. In a cluster
+// servers of several versions may be at work, and those that don't know a
+// setting take its streams offline.
+func knowsFastBatches(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream) bool {
+	if c := stream.CachedInfo().Cluster; c != nil && c.Name != "" {
+		return false
+	}
+	info, err := js.AccountInfo(ctx)
+	return err == nil && info.API.Level >= levelFastBatches
 }
 
 // Switch gives the stream that from describes the subjects and the window for
@@ -95,6 +117,7 @@ func SetDirect(ctx context.Context, js jetstream.JetStream, name string, direct 
 }
 
 func create(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	want.AllowBatchPublish = false // the server may not know it
 	stream, err := js.CreateStream(ctx, want)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return js.Stream(ctx, want.Name) // somebody created it meanwhile

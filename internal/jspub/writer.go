@@ -47,8 +47,8 @@ type Write struct {
 	May func() error
 }
 
-// Writer is a way into one stream. Where the stream takes atomic batches, and
-// syncs before it acknowledges, messages that pile up are stored together.
+// Writer is a way into one stream. Where the stream takes batches, messages
+// that pile up are stored together.
 type Writer struct {
 	pub    *Publisher
 	gather *gather.Gatherer[*Write]
@@ -101,15 +101,10 @@ type gathered struct{ *Writer }
 func (w gathered) Single(m *Write, done func(actor.WriteResult)) { w.single(m, done) }
 
 // Batch is part of gather.Stream.
-func (w gathered) Batch(ms []*Write, done func(actor.WriteResult)) {
-	for _, m := range ms {
-		if m.May == nil {
-			continue
-		}
-		if err := m.May(); err != nil { // one by one, they learn it themselves
-			done(actor.WriteResult{Outcome: actor.Refused, Err: err})
-			return
-		}
+func (w gathered) Batch(ms []*Write, done func(gather.BatchResult)) {
+	if err := may(ms); err != nil { // one by one, they learn it themselves
+		done(gather.BatchResult{Rest: actor.Refused, Err: err})
+		return
 	}
 	id := w.nonce + strconv.FormatUint(w.count.Add(1), 36)
 	for i, m := range ms[:len(ms)-1] {
@@ -117,7 +112,8 @@ func (w gathered) Batch(ms []*Write, done func(actor.WriteResult)) {
 		m.Msg.Reply = ""
 		if err := w.pub.nc.PublishMsg(m.Msg); err != nil {
 			unmark(ms[:i+1])
-			done(notCommitted(err))
+			// The server drops what it got.
+			done(gather.BatchResult{Rest: actor.Refused, Err: fmt.Errorf("batch not committed: %w", err)})
 			return
 		}
 	}
@@ -125,11 +121,26 @@ func (w gathered) Batch(ms []*Write, done func(actor.WriteResult)) {
 	mark(last, id, len(ms)-1)
 	last.Msg.Header[headerBatchCommit] = []string{"1"}
 	w.pub.publish(last.Msg, func(m *nats.Msg) Ack { return parseBatch(m, id, len(ms)) }, func(a Ack) {
-		if a.Outcome != actor.Stored {
-			unmark(ms)
+		if a.Outcome == actor.Stored {
+			done(gather.BatchResult{Stored: len(ms), Seq: a.Seq})
+			return
 		}
-		done(a.WriteResult)
+		unmark(ms)
+		done(gather.BatchResult{Rest: a.Outcome, Err: a.Err})
 	})
+}
+
+// may says why one of the messages must not be sent any more.
+func may(ms []*Write) error {
+	for _, m := range ms {
+		if m.May == nil {
+			continue
+		}
+		if err := m.May(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Now is part of gather.Stream.
@@ -137,12 +148,6 @@ func (w gathered) Now() time.Duration { return time.Since(w.start) }
 
 // After is part of gather.Stream.
 func (w gathered) After(d time.Duration, f func()) { time.AfterFunc(d, f) }
-
-// notCommitted is the outcome of a batch whose last message was not sent: the
-// server drops it.
-func notCommitted(err error) actor.WriteResult {
-	return actor.WriteResult{Outcome: actor.Refused, Err: fmt.Errorf("batch not committed: %w", err)}
-}
 
 func mark(m *Write, id string, i int) {
 	if m.Msg.Header == nil {

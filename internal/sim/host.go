@@ -37,6 +37,7 @@ type writer struct {
 	name   string // of the port
 	port   string // that may be full; empty: it never is
 	loose  bool   // messages may overtake each other, and get lost singly
+	fast   bool   // a batch is stored one by one
 	number int    // of the connection
 	lane   *lane
 	gather *gather.Gatherer[*gathered]
@@ -45,7 +46,7 @@ type writer struct {
 func (h *host) writer(name, port string, loose bool) *writer {
 	s := h.writers[name]
 	if s == nil {
-		s = &writer{w: h.w, name: name, port: port, loose: loose}
+		s = &writer{w: h.w, name: name, port: port, loose: loose, fast: h.w.plan.Knobs.Fast && !loose}
 		s.connect()
 		s.gather = gather.New(s, h.w.plan.Knobs.Gather)
 		h.writers[name] = s
@@ -80,27 +81,42 @@ func (s *writer) Single(g *gathered, done func(actor.WriteResult)) {
 }
 
 // Batch is part of gather.Stream.
-func (s *writer) Batch(list []*gathered, done func(actor.WriteResult)) {
+func (s *writer) Batch(list []*gathered, done func(gather.BatchResult)) {
 	for _, g := range list {
 		if g.may != nil && !g.may() {
-			done(actor.WriteResult{Outcome: actor.Refused, Err: errTimeout})
+			done(gather.BatchResult{Rest: actor.Refused, Err: errTimeout})
 			return
 		}
 	}
 	s.w.hit(Batch)
+	store := s.store
+	if s.fast {
+		store = s.storeEach
+	}
+	r := gather.BatchResult{}
 	p := s.packet()
-	p.do, p.done = func() actor.WriteResult { return s.store(list) }, done
+	p.do = func() (res actor.WriteResult) {
+		r.Stored, r.Seq, res = store(list)
+		return res
+	}
+	p.done = func(res actor.WriteResult) {
+		if res.Outcome == actor.Unknown { // nobody heard what became of it
+			r = gather.BatchResult{}
+		}
+		r.Rest, r.Err = res.Outcome, res.Err
+		done(r)
+	}
 	list[0].o.write(p)
 }
 
 // store stores all writes of a batch or none.
-func (s *writer) store(list []*gathered) (last actor.WriteResult) {
+func (s *writer) store(list []*gathered) (n int, seq uint64, last actor.WriteResult) {
 	keys := map[string]bool{}
 	for _, g := range list {
 		if g.check != nil && (keys[g.key] || !g.check()) {
 			s.w.hit(BatchRefused)
 			s.w.log(g.o, "  "+s.name, "a batch of %d is refused", len(list))
-			return actor.WriteResult{Outcome: actor.Rejected, Err: errBusy}
+			return 0, 0, actor.WriteResult{Outcome: actor.Rejected, Err: errBusy}
 		}
 		if g.key != "" {
 			keys[g.key] = true
@@ -112,7 +128,28 @@ func (s *writer) store(list []*gathered) (last actor.WriteResult) {
 			s.w.fail("a write in a batch for %s is not stored: %v", s.name, last)
 		}
 	}
-	return last
+	return len(list), last.Seq, last
+}
+
+// storeEach stores one write after the other, up to the first that may not be
+// stored, or is lost.
+func (s *writer) storeEach(list []*gathered) (n int, seq uint64, last actor.WriteResult) {
+	lost := len(list)
+	if s.w.chance(s.w.plan.Knobs.Cut, BatchCut) {
+		lost = s.w.rnd.IntN(len(list))
+	}
+	for i, g := range list {
+		if i == lost || !g.check() {
+			s.w.hit(BatchCut)
+			s.w.log(g.o, "  "+s.name, "a batch of %d ends before its write %d", len(list), i)
+			return i, seq, actor.WriteResult{Outcome: actor.Rejected, Err: errBusy}
+		}
+		if last = g.do(); last.Outcome != actor.Stored {
+			s.w.fail("a write in a batch for %s is not stored: %v", s.name, last)
+		}
+		seq = last.Seq
+	}
+	return len(list), seq, last
 }
 
 // Now is part of gather.Stream.

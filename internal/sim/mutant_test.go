@@ -35,6 +35,8 @@ func mutants() map[string]string {
 		"gap-ignored":             "R3: a replay goes on over a gap",
 		"gather-behind-batch":     "E8: singles are sent behind a batch that may be refused",
 		"gather-behind-unknown":   "E8: a lane goes on behind a batch of unknown outcome",
+		"gather-cut-again":        "E8: what was stored of a batch that ended half way is written again",
+		"gather-cut-is-stored":    "E4: a batch that ended half way counts as stored",
 		"gather-refused-last":     "E8: a refused batch's writes are made after later ones",
 		"granted-elsewhere":       "a call takes its place at the endpoint that it goes to",
 		"holes-by-number":         "M4: holes are checked for their number again",

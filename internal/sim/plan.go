@@ -56,6 +56,7 @@ const (
 	Sweep         Fault = "sweep"          // what has expired is looked for and removed
 	Batch         Fault = "batch"          // writes go together, all or none
 	BatchRefused  Fault = "batch-refused"  // because of one of them
+	BatchCut      Fault = "batch-cut"      // writes go together one by one, and end before one of them
 	ReplayMoved   Fault = "replay-moved"   // a former owner's write lands during a replay
 	Reload        Fault = "reload"         // an operator changes the functions there are
 	Cron          Fault = "cron"           // a schedule is added, changed or removed
@@ -67,7 +68,7 @@ func Faults() []Fault {
 	return []Fault{
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
-		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, ReplayMoved, EditState, Pause, FailurePause, Sweep,
+		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, BatchCut, ReplayMoved, EditState, Pause, FailurePause, Sweep,
 		Removed, Reload, CancelTimer, Cron,
 	}
 }
@@ -102,6 +103,8 @@ type Knobs struct {
 	Ops                                   []string // that messages from outside ask for
 	Config                                actor.Config
 	Gather                                gather.Limits // zero: writes are not gathered
+	Fast                                  bool          // batches for sinks are stored one by one
+	Cut                                   int           // of a thousand of these get lost from somewhere on
 	Hosts                                 int           // processes whose owners gather
 }
 
@@ -147,6 +150,7 @@ func MakePlan(seed uint64) *Plan {
 	if r.IntN(3) == 0 {
 		p.gather(r)
 	}
+	p.fast(rand.New(rand.NewPCG(seed, 0x66617374)))
 	for range k.Messages {
 		p.Items = append(p.Items, makeMessage(r, k, min(k.Window, k.Active)))
 	}
@@ -281,6 +285,14 @@ func (p *Plan) gather(r *rand.Rand) {
 			it.At, it.Fault, it.Step = r.Int64N(k.Window+1500), MarkEvicted, ""
 			p.Items = append(p.Items, it)
 		}
+	}
+}
+
+// fast has the batches for sinks stored one by one, in half of the worlds with
+// batches. It has a random source of its own, as route has.
+func (p *Plan) fast(r *rand.Rand) {
+	if p.Knobs.Hosts > 0 && r.IntN(2) == 0 {
+		p.Knobs.Fast, p.Knobs.Cut = true, pick(r, 0, 20, 200)
 	}
 }
 
