@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -206,6 +207,45 @@ func TestTwoJournalsDoNotDisturbEachOther(t *testing.T) {
 		t.Errorf("Next of the other journal = %+v, %v, want record %d", e, err, b)
 	}
 	put(eleven, b)
+}
+
+func TestMessagesThatPileUpAreStoredInOrderWithoutIdsOfTheServer(t *testing.T) {
+	t.Parallel()
+	js := brokertest.Start(t)
+	app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 8})
+	const partitions, each = 8, 200
+	marks := make([]uint64, partitions)
+	for p := range partitions {
+		marks[p] = mustMark(t, app.Ports(p).Egress, 0)
+	}
+	id := func(i int) actor.SinkID {
+		return actor.SinkID{Partition: i % partitions, Epoch: 1, Commit: 1, Index: i / partitions}
+	}
+	results := actortest.AwaitAll(t, partitions*each, func(i int, done func(actor.WriteResult)) {
+		app.Ports(i%partitions).Egress.Publish(actortest.Egress(id(i)), marks[i%partitions], done)
+	})
+	bare := 0
+	for i, r := range results {
+		if want := uint64(partitions + 1 + i); r.Outcome != actor.Stored || r.Seq != want {
+			t.Fatalf("message %d = %+v, want it stored at %d", i, r, want)
+		}
+		m := stored(t, js, "APP_EGRESS", r.Seq)
+		n := id(i)
+		want := fmt.Sprintf("%s-%d-1-1-%d", app.Incarnation(), n.Partition, n.Index)
+		if got := m.Header.Get("Jetfn-Id"); got != want || m.Header.Get("Jetfn-Source") == "" || m.Header.Get("Jetfn-Type") == "" {
+			t.Fatalf("at %d there is %s with headers %v, want %s", r.Seq, got, m.Header, want)
+		}
+		switch m.Header.Get("Nats-Msg-Id") {
+		case "":
+			bare++
+		case want:
+		default:
+			t.Fatalf("message %d has headers %v", i, m.Header)
+		}
+	}
+	if bare == 0 || bare == len(results) {
+		t.Errorf("%d of %d messages have no Nats-Msg-Id; the first has one, and most have none", bare, len(results))
+	}
 }
 
 func TestEgressStopsAtANewConnectionUntilTheNextMark(t *testing.T) {

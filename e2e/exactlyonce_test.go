@@ -230,15 +230,20 @@ func functionsModule(port int) string {
 
 func TestCountsStayExactWhenJetfnIsKilledFiveTimes(t *testing.T) {
 	t.Parallel()
-	a := startApp(t, fmt.Sprintf(pipelineModule, serve(t, pipeline())))
-	_, js := a.connect(t)
-	l := startLoad(t, a, js)
-	for k := 1; k <= 5; k++ {
-		l.waitPast(t, k, 6)
-		a.kill()
-		a.restart(t)
+	for _, sync := range []string{"always", "interval"} {
+		t.Run("sync "+sync, func(t *testing.T) {
+			t.Parallel()
+			a := startApp(t, fmt.Sprintf(pipelineModule, serve(t, pipeline())), withArgs("--sync", sync))
+			_, js := a.connect(t)
+			l := startLoad(t, a, js)
+			for k := 1; k <= 5; k++ {
+				l.waitPast(t, k, 6)
+				a.kill()
+				a.restart(t)
+			}
+			l.verify(t)
+		})
 	}
-	l.verify(t)
 }
 
 func TestCountsStayExactWhenJetfnDiesAtEachFaultPoint(t *testing.T) {
