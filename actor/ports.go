@@ -115,7 +115,9 @@ type Mark struct {
 type Sink interface {
 	// Publish stores m, if the partition's last marker is the one at sequence
 	// mark. Publishes are stored in the order of the calls; once one of them
-	// is lost, none that follows is stored before the next Mark.
+	// is lost, none that follows is stored before the next Mark. The sequence
+	// told is where m is stored at the latest: what is published once it is
+	// known is stored behind it.
 	Publish(m SinkMessage, mark uint64, done func(WriteResult))
 	// Mark writes a marker, if the partition's last one is at sequence after.
 	Mark(body []byte, after uint64, done func(WriteResult))

@@ -106,7 +106,7 @@ func TestAnswersToAFastBatch(t *testing.T) {
 		batch func(id string, number int, last bool) string
 		want  string // S: stored, and where, from 9 on singly. U: unknown
 	}{
-		"all is well": {func(id string, number int, last bool) string {
+		"all is well": {func(id string, _ int, last bool) string {
 			if last {
 				return ack(id, 4, 20)
 			}
