@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -184,28 +185,66 @@ func TestACensusCountsWhatWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
+		var fails atomic.Bool
+		fails.Store(true)
 		functions := catalog{"slow": {MaxBatch: 2, Function: function(func(ctx context.Context, _ *actor.Batch) (*actor.Effects, error) {
 			select {
 			case <-release:
 			case <-ctx.Done():
 			}
 			return nil, nil
+		})}, "fails": {Policy: actor.Policy{BackoffMin: 5 * time.Second}, Function: function(func(context.Context, *actor.Batch) (*actor.Effects, error) {
+			if fails.Load() {
+				return nil, errors.New("not yet")
+			}
+			return nil, nil
 		})}}
 		a := start(t, actortest.NewMemory(), functions)
 		a.send(to("slow", "a"), "1")
 		synctest.Wait()
-		a.send(to("slow", "a"), "2", "3", "4")
+		first := time.Now().UnixMilli()
+		a.send(to("slow", "a"), "2", "3") // as many as a call takes
+		time.Sleep(time.Second)
+		a.send(to("slow", "b"), "1")
+		synctest.Wait()
+		a.send(to("slow", "b"), "2")
+		time.Sleep(time.Second)
+		a.send(to("fails", "c"), "1")
 		time.Sleep(time.Second)
 		got, err := a.proc.Census(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := got[to("slow", "").Type]
-		a.want("census", []any{c.Waiting, c.Running, c.Blocked, c.Retrying, c.Oldest > 0}, []any{3, 1, 1, 0, true})
+		a.want("census", got[to("slow", "").Type], actor.Census{Waiting: 3, Running: 2, Blocked: 1, Oldest: first})
+		a.want("census of what is tried again", got[to("fails", "").Type], actor.Census{Waiting: 1, Retrying: 1, Oldest: first + 2000})
 		close(release)
-		time.Sleep(time.Second)
+		fails.Store(false)
+		time.Sleep(time.Minute)
 		got, err = a.proc.Census(t.Context())
 		a.want("census at last", []any{len(got), err}, []any{0, error(nil)})
 		a.end()
 	})
+}
+
+func TestASumOfCensusesKnowsTheOldestOfBoth(t *testing.T) {
+	t.Parallel()
+	known, older, none := actor.Census{Waiting: 1, Oldest: 7}, actor.Census{Waiting: 2, Running: 1, Oldest: 5}, actor.Census{Blocked: 1, Retrying: 2}
+	for _, c := range []struct{ a, b, want actor.Census }{
+		{known, older, actor.Census{Waiting: 3, Running: 1, Oldest: 5}},
+		{older, known, actor.Census{Waiting: 3, Running: 1, Oldest: 5}},
+		{known, none, actor.Census{Waiting: 1, Blocked: 1, Retrying: 2, Oldest: 7}},
+		{none, known, actor.Census{Waiting: 1, Blocked: 1, Retrying: 2, Oldest: 7}},
+	} {
+		if got := c.a.Plus(c.b); got != c.want {
+			t.Errorf("%+v.Plus(%+v) = %+v, want %+v", c.a, c.b, got, c.want)
+		}
+	}
+	for now, want := range map[int64]int64{10: 3, 7: 0, 6: 0} { // another worker's clock may be ahead
+		if got := known.Age(now); got != want {
+			t.Errorf("at %d the oldest message is %d ms old, want %d", now, got, want)
+		}
+	}
+	if got := none.Age(10); got != 0 {
+		t.Errorf("what has no oldest message is %d ms old, want 0", got)
+	}
 }

@@ -155,6 +155,46 @@ func TestAPauseAfterAFailureOutlivesATakeover(t *testing.T) {
 	})
 }
 
+func TestAPauseAfterAFailureDoesNotOverruleAnOperatorWhoWasFaster(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &moody{}
+		f.set("x")
+		a := start(t, actortest.NewMemory(), catalog{"count": {Function: f, Policy: actor.Policy{Attempts: 2, Then: actor.ThenPauseAddress}}})
+		key := actor.PauseAddress(to("count", "a"))
+		a.memory.SetPaused(key, true)
+		resumed := a.memory.SetPaused(key, false) // of neither the partition has heard
+		a.send(to("count", "a"), "x")
+		time.Sleep(time.Minute)
+		if p := a.memory.Paused()[0]; p.Paused || p.Revision != resumed.Revision {
+			t.Errorf("the record is %+v, want it as the operator left it", p)
+		}
+		a.want("calls until the news come", len(f.calls("x")), 2)
+		f.set()
+		<-a.proc.Pause(resumed)
+		time.Sleep(time.Minute)
+		a.want("egress when they have come", a.emitted(), []string{"ax"})
+		a.end()
+	})
+}
+
+func TestAPauseAfterAFailureIsRecordedAnewWhereTheOldRecordHasExpired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &moody{}
+		f.set("x")
+		a := start(t, actortest.NewMemory(), catalog{"count": {Function: f, Policy: actor.Policy{Attempts: 2, Then: actor.ThenPauseAddress}}})
+		key := actor.PauseAddress(to("count", "a"))
+		<-a.proc.Pause(actor.PauseNews{Key: key, Revision: 7}) // of which nothing is left
+		a.send(to("count", "a"), "x")
+		time.Sleep(time.Minute)
+		if list := a.memory.Paused(); len(list) != 1 || !list[0].Paused || list[0].Key != key {
+			t.Errorf("paused = %+v, want the address", list)
+		}
+		a.end()
+	})
+}
+
 func TestAPausedFunctionStopsForAllItsAddresses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

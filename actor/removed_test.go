@@ -152,6 +152,22 @@ func TestACallEndsWhereItBeganAndItsRetryGoesToTheNewEndpoint(t *testing.T) {
 	})
 }
 
+func TestWhatIsGivenUpTakesNoRoomAnyMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, c := startChanging(t, actortest.NewMemory(), catalog{"fn": naming("old")}, actor.Config{})
+		defer a.end()
+		c.set(removed(time.Hour))
+		a.send(to("fn", "x"), "1", "2", "3")
+		a.send(to("fn", "y"), "4")
+		time.Sleep(time.Minute)
+		a.want("messages in memory while they wait", c.proc.Stats().Resident, 4)
+		time.Sleep(time.Hour)
+		a.want("dead letters", len(a.memory.DeadLetters()), 4)
+		a.want("messages in memory at last", c.proc.Stats().Resident, 0)
+	})
+}
+
 func TestARaisedLimitOfAnEndpointCounts(t *testing.T) {
 	t.Parallel()
 	calls := actor.NewCalls(0)

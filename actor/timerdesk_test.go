@@ -113,6 +113,10 @@ func TestTimersAreListedInTheOrderInWhichTheyFire(t *testing.T) {
 		if len(list) != many || !inOrder {
 			t.Fatalf("%d timers are listed, in order %v, want %d", len(list), inOrder, many)
 		}
+		page, err := a.proc.Timers(t.Context(), actor.TimerQuery{Limit: many})
+		if err != nil || len(page.Timers) >= many || !page.More {
+			t.Errorf("a page of %d timers, %v, was read at once, and there is more: %t; want fewer, so that others aren't held up", len(page.Timers), err, page.More)
+		}
 		// Take every other one out, from all over the list.
 		for _, i := range r.Perm(many) {
 			if i%2 == 0 {
@@ -132,6 +136,10 @@ func TestTimersAreListedInTheOrderInWhichTheyFire(t *testing.T) {
 			if odd[i].Envelope.Target.ID != "5" {
 				t.Errorf("a timer for %s is listed", odd[i].Envelope.Target)
 			}
+		}
+		page, err = a.proc.Timers(t.Context(), actor.TimerQuery{Limit: many, Match: func(*actor.Timer) bool { return false }})
+		if err != nil || len(page.Timers) > 0 || page.More {
+			t.Errorf("of %d timers, of which none matches, the first page is %d, %v, and there is more: %t", many/2, len(page.Timers), err, page.More)
 		}
 		if len(rest) != many/2 || len(odd) == 0 {
 			t.Errorf("%d timers are left, %d of them for 5, want %d and some", len(rest), len(odd), many/2)
@@ -153,6 +161,63 @@ type slowJournal struct {
 // Append is part of actor.Journal.
 func (j slowJournal) Append(data []byte, after uint64, done func(actor.WriteResult)) {
 	time.AfterFunc(j.takes, func() { j.Journal.Append(data, after, done) })
+}
+
+// slowly starts an application whose records take so long each.
+func slowly(t *testing.T, takes time.Duration, functions catalog) *app {
+	t.Helper()
+	memory := actortest.NewMemory()
+	ports := memory.Ports(0)
+	ports.Journal = slowJournal{ports.Journal, takes}
+	return run(t, memory, actor.NewProcessor(actor.Config{Partitions: 1}, ports, functions, actor.NewCalls(0), zerolog.Nop()))
+}
+
+func TestOfTwoCancellationsAtOnceOneIsTooLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := slowly(t, 10*time.Millisecond, reminders())
+		a.send(to("remind", "a"), "one")
+		time.Sleep(time.Hour - 5*time.Millisecond)
+		id := a.timers(1, nil)[0].ID
+		errs := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := a.proc.CancelTimer(t.Context(), id)
+				errs <- err
+			}()
+		}
+		one, other := <-errs, <-errs
+		if (one == nil) == (other == nil) || !errors.Is(errors.Join(one, other), actor.ErrNotFound) {
+			t.Errorf("two cancellations of a timer end with %v and %v, want one nil and one ErrNotFound", one, other)
+		}
+		time.Sleep(time.Hour) // it was due before the cancellation was durable
+		a.want("egress", a.emitted(), []string(nil))
+		a.end()
+	})
+}
+
+func TestATimerIsCancelledThatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		known := slowly(t, 10*time.Millisecond, reminders())
+		known.send(to("remind", "a"), "one")
+		time.Sleep(time.Second)
+		id := known.timers(1, nil)[0].ID // the next application gives it the same
+		known.end()
+
+		a := slowly(t, 10*time.Millisecond, reminders())
+		a.send(to("remind", "a"), "one")
+		time.Sleep(5 * time.Millisecond)
+		if len(a.timers(1, nil)) > 0 {
+			t.Fatal("the timer is durable before its record is")
+		}
+		if got, err := a.proc.CancelTimer(t.Context(), id); err != nil || got.Token != "one" {
+			t.Errorf("CancelTimer = %+v, %v, want one", got, err)
+		}
+		time.Sleep(2 * time.Hour)
+		a.want("egress", a.emitted(), []string(nil))
+		a.end()
+	})
 }
 
 func TestManyTimersThatAreDueAtOnceLetOthersThrough(t *testing.T) {

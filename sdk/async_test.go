@@ -85,18 +85,43 @@ func TestAsynchronousWorkComesBackAsAMessage(t *testing.T) {
 	}
 }
 
-func TestIdempotentWorkMayAskForAnotherAttempt(t *testing.T) {
+func TestIdempotentWorkIsTriedAgainWhereItAsksForItOrItsTimeIsUp(t *testing.T) {
 	t.Parallel()
-	r, _ := quoting(t, func(context.Context, string) (int64, error) {
-		return 0, sdk.RetryAfter(1, errors.New("busy"))
-	}, true)
-	cart := sdk.To("shop/cart", "ann")
-	started, err := deliver(t, r, cart, sdk.Address{}, sdk.String().Of("tea"), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err = deliver(t, r, started.Sends[0].To, cart, started.Sends[0].Value, 1); err == nil {
-		t.Error("work = nil, want its error")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx        context.Context //nolint:containedctx // of the call
+		err        error
+		idempotent bool
+		again      bool
+	}{
+		"it asks for it":                  {t.Context(), sdk.RetryAfter(1, errors.New("busy")), true, true},
+		"it asks for none":                {t.Context(), sdk.Never(errors.New("sold out")), true, false},
+		"it just fails":                   {t.Context(), errors.New("no price"), true, false},
+		"its time is up":                  {ended, context.Canceled, true, true},
+		"it asks, and may not be done so": {t.Context(), sdk.RetryAfter(1, errors.New("busy")), false, false},
+		"its time is up, and it may not":  {ended, context.Canceled, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, _ := quoting(t, func(context.Context, string) (int64, error) { return 0, c.err }, c.idempotent)
+			cart := sdk.To("shop/cart", "ann")
+			started, err := deliver(t, r, cart, sdk.Address{}, sdk.String().Of("tea"), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ask := started.Sends[0]
+			done, err := r.Invoke(c.ctx, &sdk.Batch{Self: ask.To, Complete: true, Attempt: 1, Messages: []sdk.Envelope{{Caller: cart, Value: ask.Value}}})
+			if c.again {
+				if !errors.Is(err, c.err) {
+					t.Errorf("work = %v, want its error, so that the worker tries again", err)
+				}
+				return
+			}
+			if err != nil || len(done.Sends) != 1 || !strings.Contains(string(done.Sends[0].Value.Data), `"failure"`) {
+				t.Errorf("work = %+v, %v, want a result that says failure", done, err)
+			}
+		})
 	}
 }
 
@@ -112,7 +137,8 @@ func TestNobodyElseStartsOrEndsAsynchronousWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := started.Sends[0]
-	result := sdk.Bytes("io.jetfn.types/async-result").Of([]byte(`{"work":"quote","status":"success"}`))
+	result := sdk.Bytes("io.jetfn.types/async-result").Of([]byte(
+		`{"work":"quote","status":"success","in":{"type":"io.statefun.types/string","value":"CgN0ZWE="},"out":{"type":"io.statefun.types/long","value":"CQEAAAAAAAAA"}}`))
 	for _, from := range []sdk.Address{{}, stranger} {
 		if _, err := deliver(t, r, ask.To, from, ask.Value, 1); err == nil {
 			t.Errorf("a call of work from %q was done", from)
@@ -123,5 +149,8 @@ func TestNobodyElseStartsOrEndsAsynchronousWork(t *testing.T) {
 	}
 	if len(*results) != 0 {
 		t.Errorf("Then got %+v", *results)
+	}
+	if _, err := deliver(t, r, cart, ask.To, result, 1); err != nil || len(*results) != 1 {
+		t.Errorf("the same result from the address of the work = %v, Then got %+v", err, *results)
 	}
 }

@@ -90,6 +90,16 @@ func TestHandlerSaysWhatBecomesOfAFailedCall(t *testing.T) {
 	}
 }
 
+func TestHandlerShortensTheTextOfAnError(t *testing.T) {
+	t.Parallel()
+	r := registry(t, sdk.Function{Type: "example/noop", Invoke: func(sdk.Context, sdk.Message) error {
+		return errors.New(strings.Repeat("x", 1<<20))
+	}})
+	if got := serve(t, r)(post(vector(t, "v3/to_noop"))); got.Body.Len() > 4<<10+1 || got.Code != http.StatusInternalServerError {
+		t.Errorf("call = %d with %d bytes, want 4 KiB at most", got.Code, got.Body.Len())
+	}
+}
+
 func TestHandlerTellsAttemptAndTrace(t *testing.T) {
 	t.Parallel()
 	r := registry(t, sdk.Function{Type: "example/noop", Invoke: func(ctx sdk.Context, _ sdk.Message) error {

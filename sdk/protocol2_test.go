@@ -176,4 +176,16 @@ func TestHandlerTakesNoMoreCallsAtOnceThanItMay(t *testing.T) {
 	if got := <-first; got != http.StatusOK {
 		t.Errorf("first call = %d", got)
 	}
+	go func() { <-began }()
+	if got := answer(post(vector(t, "v3/to_noop"))); got.Code != http.StatusOK {
+		t.Errorf("a call after it = %d, want 200: there is room again", got.Code)
+	}
+}
+
+func TestHandlerTakesOneCallAtLeast(t *testing.T) {
+	t.Parallel()
+	answer := serve(t, registry(t, sdk.Function{Type: "example/noop", Invoke: func(sdk.Context, sdk.Message) error { return nil }}), sdk.WithMaxCalls(0))
+	if got := answer(post(vector(t, "v3/to_noop"))); got.Code != http.StatusOK {
+		t.Errorf("call = %d", got.Code)
+	}
 }

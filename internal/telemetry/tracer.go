@@ -20,7 +20,7 @@ type Tracer struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
 	sampling sampling
-	bound    uint64 // ids below it are sampled, where a trace begins here
+	bound    uint64 // ids whose lower half is below twice that are sampled, where a trace begins here; 1<<63: all
 }
 
 // newTracer returns nil if nobody wants spans.
@@ -63,7 +63,7 @@ func (t *Tracer) close(ctx context.Context) error {
 
 // chosen reports whether a trace with that id, which begins here, is recorded.
 func (t *Tracer) chosen(id trace.TraceID) bool {
-	return t.sampling.ratio >= 1 || binary.BigEndian.Uint64(id[8:])>>1 < t.bound
+	return binary.BigEndian.Uint64(id[8:])>>1 < t.bound
 }
 
 // wants reports whether spans of a message's trace are to be recorded.
@@ -103,7 +103,7 @@ func (t *Tracer) Root(e *actor.Envelope, incarnation string, id actor.InputID) b
 		return d.Sum64() | 1
 	}
 	second := hash("low")
-	if t.sampling.ratio < 1 && second>>1 >= t.bound {
+	if second>>1 >= t.bound {
 		return false
 	}
 	var traceID trace.TraceID
