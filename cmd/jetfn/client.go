@@ -92,9 +92,8 @@ func (e *answerError) document() []byte {
 	}
 	problem := e.problem
 	if e.err != nil {
-		problem = gateway.Problem{
-			Type: "urn:jetfn:problem:unreachable", Title: "The application can't be reached", Detail: e.Error(), Accepted: !e.unsent(),
-		}
+		problem = problemOf(e)
+		problem.Accepted = !e.unsent()
 	}
 	text, err := json.Marshal(problem)
 	if err != nil {
