@@ -18,9 +18,9 @@ type activation struct {
 
 	queue   []queuedInput
 	bytes   int
-	spilled []InputID // behind queue, not in memory
-	fetches int       // of spilled inputs under way
-	arrived []*fetch  // of the same round, not in the queue yet
+	spilled []spilledInput // behind queue
+	fetches int            // of spilled inputs under way
+	arrived []*fetch       // of the same round, not in the queue yet
 
 	batch     []queuedInput // in flight, or to be tried again
 	attempts  int           // answered failures of batch
@@ -80,8 +80,7 @@ func (p *Partition) enqueue(id InputID, e *Envelope) {
 	size := e.Size()
 	full := len(act.queue) >= spec.maxBatch() || p.resident >= p.cfg.ResidentInputs || p.residentBytes >= p.cfg.ResidentBytes
 	if len(act.spilled) > 0 || full {
-		act.spilled = append(act.spilled, id)
-		p.spilled++
+		p.spill(act, id)
 	} else {
 		p.hold(act, queuedInput{id: id, envelope: e}, size)
 	}

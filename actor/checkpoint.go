@@ -185,6 +185,26 @@ func (p *Partition) trimLater(applied uint64) {
 	})
 }
 
+// Passed says that everything of source below seq has been delivered. If all
+// of it is decided, there is nothing of this partition below seq, and that may
+// be said like anything else that is removable: a stream is emptied by what all
+// partitions are done with, also those that get nothing.
+func (p *Partition) Passed(source Source, seq uint64) {
+	if !p.Running() {
+		return
+	}
+	n := p.intake(source)
+	if n.passing || n.trimmable >= seq || !n.idle() {
+		return
+	}
+	n.trimmable, n.passing = seq, true
+	p.after(max(trimInterval, p.cfg.TrimDelay.Milliseconds()), func() {
+		n.passing = false
+		n.removable = max(n.removable, seq)
+		p.trimSource(n)
+	})
+}
+
 // trimSource removes what is removable, except what deduplication still
 // needs; that goes later.
 func (p *Partition) trimSource(n *intake) {

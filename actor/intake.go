@@ -2,7 +2,6 @@ package actor
 
 import (
 	"cmp"
-	"container/heap"
 	"math"
 	"slices"
 
@@ -18,9 +17,7 @@ type intake struct {
 
 	high     uint64         // H: everything up to here is decided in commits
 	accepted map[int]uint64 // accepted numbers as of high
-	holes    map[inputRef]struct{}
-	lowest   refHeap // of holes, some of them closed meanwhile
-	width    int     // indexes of holes are below it
+	holes    openSet        // of them, those that no commit consumed
 	ahead    []aheadInput
 
 	fresh      uint64 // first sequence stored since this owner runs; zero: none so far
@@ -29,7 +26,8 @@ type intake struct {
 	protected  []protectedInput
 	trimmed    uint64 // removed below this
 	waiting    bool   // an alarm will trim what was protected
-	trimmable  uint64 // a durable commit covers everything below this
+	trimmable  uint64 // everything below this is decided in durable commits
+	passing    bool   // an alarm will make what the feed has passed removable
 	removable  uint64 // a checkpoint old enough covers everything below this
 	dropsTotal uint64
 }
@@ -50,7 +48,7 @@ type protectedInput struct {
 }
 
 func newIntake(source Source) *intake {
-	return &intake{source: source, taken: map[int]uint64{}, accepted: map[int]uint64{}, holes: map[inputRef]struct{}{}}
+	return &intake{source: source, taken: map[int]uint64{}, accepted: map[int]uint64{}}
 }
 
 // restore takes a checkpoint's progress over.
@@ -60,7 +58,7 @@ func (n *intake) restore(p *progress) {
 		n.accepted[a.peer] = a.number
 	}
 	for _, ref := range p.refs {
-		n.open(ref)
+		n.holes.add(ref)
 	}
 }
 
@@ -71,7 +69,7 @@ func (n *intake) replay(p *progress) {
 		n.accepted[a.peer] = a.number
 	}
 	for _, ref := range p.refs {
-		n.open(ref)
+		n.holes.add(ref)
 	}
 }
 
@@ -80,7 +78,7 @@ func (n *intake) resume(now, window int64) {
 	for from, number := range n.accepted {
 		n.taken[from] = number
 	}
-	n.awaiting = len(n.holes)
+	n.awaiting = n.holes.len()
 	n.redeliver = n.awaiting > 0
 	n.read = n.position() - 1
 	if mutant.On("holes-not-redelivered") {
@@ -92,25 +90,10 @@ func (n *intake) resume(now, window int64) {
 	n.settle()
 }
 
-func (n *intake) open(ref inputRef) {
-	n.holes[ref] = struct{}{}
-	n.width = max(n.width, ref.index+1)
-	n.lowest.add(ref)
-	if len(n.lowest) > 2*len(n.holes)+1024 { // most of it is closed
-		n.lowest = slices.DeleteFunc(n.lowest, func(ref inputRef) bool { _, open := n.holes[ref]; return !open })
-		heap.Init(&n.lowest)
-	}
-}
-
-func (n *intake) close(ref inputRef) { delete(n.holes, ref) }
-
 // position is where this source's deliveries have to start.
 func (n *intake) position() uint64 {
-	for len(n.lowest) > 0 {
-		if _, open := n.holes[n.lowest[0]]; open {
-			return n.lowest[0].seq
-		}
-		n.lowest.dropFirst()
+	if ref, ok := n.holes.lowest(); ok {
+		return ref.seq
 	}
 	return n.high + 1
 }
@@ -157,14 +140,12 @@ func (n *intake) admit(d *Delivery, now, window int64) verdict {
 }
 
 func (n *intake) readmit(d *Delivery) verdict {
-	found := skip
-	for i := range n.width {
-		if _, open := n.holes[inputRef{d.Seq, i}]; open {
-			found = redo
-			n.awaiting--
-		}
+	open := len(n.holes.of(d.Seq))
+	if open == 0 {
+		return skip
 	}
-	return found
+	n.awaiting -= open
+	return redo
 }
 
 func (n *intake) protect(d *Delivery, now, window int64) {
@@ -196,14 +177,14 @@ func (n *intake) advance(consumed []inputRef) progress {
 			ref := inputRef{item.seq, i}
 			if _, found := slices.BinarySearchFunc(consumed, ref, inputRef.compare); !found && !mutant.On("holes-not-recorded") {
 				p.refs = append(p.refs, ref)
-				n.open(ref)
+				n.holes.add(ref)
 			}
 		}
 	}
 	n.ahead = n.ahead[done:]
 	for _, ref := range consumed {
 		if ref.seq <= n.high {
-			n.close(ref)
+			n.holes.remove(ref)
 		}
 	}
 	n.high = p.high
@@ -214,15 +195,20 @@ func (n *intake) advance(consumed []inputRef) progress {
 // consumable reports whether ref was accepted and not consumed (invariant 3).
 func (n *intake) consumable(ref inputRef) bool {
 	if ref.seq <= n.high {
-		_, open := n.holes[ref]
-		return open
+		return n.holes.has(ref)
 	}
 	i, found := slices.BinarySearchFunc(n.ahead, ref.seq, func(a aheadInput, seq uint64) int { return cmp.Compare(a.seq, seq) })
 	return found && ref.index < n.ahead[i].inputs
 }
 
 // settle notes that all that advance decided is durable.
-func (n *intake) settle() { n.trimmable = n.position() }
+func (n *intake) settle() { n.trimmable = max(n.trimmable, n.position()) }
+
+// idle reports whether everything that was delivered is decided in durable
+// commits.
+func (n *intake) idle() bool {
+	return mutant.On("passed-while-open") || n.read <= n.high && n.holes.len() == 0 && n.trimmable >= n.position()
+}
 
 // protectedFrom returns the sequence from which on inputs must stay for the
 // sake of deduplication.
@@ -238,43 +224,5 @@ func (n *intake) protectedFrom(now int64) uint64 {
 
 // snapshot is everything, for a checkpoint.
 func (n *intake) snapshot() progress {
-	p := progress{source: n.source, high: n.high, accepted: sortedPairs(n.accepted), refs: make([]inputRef, 0, len(n.holes))}
-	for ref := range n.holes {
-		p.refs = append(p.refs, ref)
-	}
-	slices.SortFunc(p.refs, inputRef.compare)
-	return p
-}
-
-// refHeap is a heap of inputs, lowest first.
-type refHeap []inputRef
-
-func (h refHeap) Len() int           { return len(h) }
-func (h refHeap) Less(i, j int) bool { return h[i].compare(h[j]) < 0 }
-func (h refHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-
-// add is heap.Push without an allocation.
-func (h *refHeap) add(ref inputRef) {
-	*h = append(*h, ref)
-	heap.Fix(h, len(*h)-1)
-}
-
-// dropFirst is heap.Pop without one.
-func (h *refHeap) dropFirst() {
-	last := len(*h) - 1
-	(*h)[0] = (*h)[last]
-	if *h = (*h)[:last]; last > 0 {
-		heap.Fix(h, 0)
-	}
-}
-
-// Push adds an inputRef.
-func (h *refHeap) Push(x any) { *h = append(*h, x.(inputRef)) }
-
-// Pop removes the last element.
-func (h *refHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
+	return progress{source: n.source, high: n.high, accepted: sortedPairs(n.accepted), refs: n.holes.refs()}
 }

@@ -230,10 +230,7 @@ func (p *Partition) Deliver(d *Delivery) {
 			p.input(InputID{d.Source, d.Seq, i}, &d.Inputs[i])
 		}
 	case redo:
-		for i := range n.width {
-			if _, open := n.holes[inputRef{d.Seq, i}]; !open {
-				continue
-			}
+		for _, i := range n.holes.of(d.Seq) {
 			in := Input{Problem: &Problem{Reason: ReasonBadAddress, Detail: "the ingress no longer has this target"}}
 			if i < len(d.Inputs) {
 				in = d.Inputs[i]

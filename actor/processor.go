@@ -286,6 +286,13 @@ func (p *Processor) Deliver(ctx context.Context, d Delivery) error {
 	}
 }
 
+// Passed says that everything of source below seq has been given to Deliver.
+// The partition says in turn what of it may be removed, even if none of it is
+// its own.
+func (p *Processor) Passed(source Source, seq uint64) {
+	p.Post(func(part *Partition) { part.Passed(source, seq) })
+}
+
 // Drain stops taking input, waits for the calls in flight, commits and
 // applies what they did, and writes a checkpoint. Run goes on; end it by its
 // context afterwards. Drain returns early when ctx is done.

@@ -325,7 +325,7 @@ func (r *recovery) fold(c *commit) {
 	p := r.p
 	for i := range c.invocations {
 		for _, id := range c.invocations[i].consumed {
-			p.intake(id.Source).close(inputRef{id.Seq, id.Index})
+			p.intake(id.Source).holes.remove(inputRef{id.Seq, id.Index})
 		}
 	}
 	for i := range c.progress {

@@ -1,9 +1,31 @@
 package actor
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // fetchAhead is how many spilled inputs of an address are read again at once.
 const fetchAhead = 64
+
+// spilledInput is an InputID of a queued input that is not in memory, in half
+// of its bytes: there may be a million.
+type spilledInput struct {
+	seq    uint64
+	index  uint32
+	source uint32 // its place in Partition.sources
+}
+
+// spill queues an input by its id alone.
+func (p *Partition) spill(act *activation, id InputID) {
+	source := slices.IndexFunc(p.sources, func(n *intake) bool { return n.source == id.Source })
+	act.spilled = append(act.spilled, spilledInput{id.Seq, uint32(id.Index), uint32(source)})
+	p.spilled++
+}
+
+func (p *Partition) spilledID(s spilledInput) InputID {
+	return InputID{p.sources[s.source].source, s.seq, int(s.index)}
+}
 
 // refill reads spilled inputs of act again when its queue runs low. While an
 // address has spilled inputs, everything that follows is spilled too, so that
@@ -13,7 +35,8 @@ func (p *Partition) refill(act *activation) {
 		return
 	}
 	n := min(fetchAhead, len(act.spilled))
-	for _, id := range act.spilled[:n] {
+	for _, s := range act.spilled[:n] {
+		id := p.spilledID(s)
 		key := fetchKey{id.Source, id.Seq}
 		if len(p.fetching[key]) == 0 {
 			p.request(fetchInput{id.Source, id.Seq})
@@ -72,7 +95,8 @@ func (p *Partition) unspill(act *activation) {
 	}
 	n := len(act.arrived)
 	act.arrived = nil
-	for _, id := range act.spilled[:n] {
+	for _, s := range act.spilled[:n] {
+		id := p.spilledID(s)
 		if e := byID[id]; e != nil {
 			p.hold(act, queuedInput{id: id, envelope: e}, e.Size())
 			continue

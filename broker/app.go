@@ -106,6 +106,7 @@ type App struct {
 	egressScan *scanner
 	dlqScan    *scanner
 	letterAt   *letterIndex
+	trimmers   map[actor.Source]*trimmer
 	timerLoads timerLoads
 	prefixes   atomic.Pointer[map[actor.TypeName]string] // of egresses
 	fed        atomic.Pointer[Targets]                   // what the ingress feed uses
@@ -135,6 +136,10 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*App, error) {
 	a.egressScan = newScanner(a, a.streams.egress)
 	a.dlqScan = newScanner(a, a.streams.dlq)
 	a.letterAt = newLetterIndex(a)
+	a.trimmers = map[actor.Source]*trimmer{
+		actor.SourceMailbox: newTrimmer(a.streams.mailbox, a.Partitions(), a.names.mailboxFilters),
+		actor.SourceIngress: newTrimmer(a.streams.ingress, a.Partitions(), a.names.ingressFilters),
+	}
 	return a, nil
 }
 

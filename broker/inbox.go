@@ -60,8 +60,7 @@ func (i *inbox) fetched(source actor.Source, seq uint64) (actor.Delivery, bool) 
 }
 
 func (i *inbox) Trim(ctx context.Context, source actor.Source, before uint64) error {
-	stream, err := i.app.sourceStream(source)
-	if err != nil {
+	if _, err := i.app.sourceStream(source); err != nil {
 		return err
 	}
 	if before <= 1 {
@@ -72,15 +71,8 @@ func (i *inbox) Trim(ctx context.Context, source actor.Source, before uint64) er
 		i.last = actor.Delivery{}
 	}
 	i.mu.Unlock()
-	filters := i.app.names.mailboxFilters(i.partition)
-	if source == actor.SourceIngress {
-		filters = i.app.names.ingressFilters(i.partition)
-	}
-	for _, filter := range filters {
-		err := stream.Purge(ctx, jetstream.WithPurgeSubject(filter), jetstream.WithPurgeSequence(before))
-		if err != nil {
-			return fmt.Errorf("trim %s of partition %d below %d: %w", source, i.partition, before, err)
-		}
+	if err := i.app.trimmers[source].trim(ctx, i.partition, before); err != nil {
+		return fmt.Errorf("trim %s: %w", source, err)
 	}
 	return nil
 }

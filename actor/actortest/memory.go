@@ -118,6 +118,13 @@ func (m *Memory) Delivery(source actor.Source, p int, from uint64) (d actor.Deli
 	return r.delivery, ok
 }
 
+// Last is the sequence of the newest delivery of source, of any partition.
+func (m *Memory) Last(source actor.Source) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.source(source).last
+}
+
 // source is what source holds; mu is held.
 func (m *Memory) source(source actor.Source) *memoryLog {
 	l := m.sources[source]

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/broker"
@@ -269,6 +270,9 @@ func (g *generation) feed(source actor.Source, start uint64, run func(ctx contex
 		}
 		return err
 	})
+	if !source.Foreign() {
+		g.intakes.Go(func() { g.tellPassed(ctx, source, f) })
+	}
 	g.spawn(&g.intakes, g.stop, func() error {
 		defer close(f.ended)
 		err := run(ctx, start, deliver)
@@ -281,4 +285,32 @@ func (g *generation) feed(source actor.Source, start uint64, run func(ctx contex
 		return err
 	})
 	return f
+}
+
+// passedPause is the time after which partitions are told how far a feed is.
+const passedPause = time.Second
+
+// tellPassed tells all partitions how far a feed is, until ctx ends: what they
+// are done with is removed from the stream up to there, also where they get
+// nothing of it.
+func (g *generation) tellPassed(ctx context.Context, source actor.Source, f *feeding) {
+	tick := time.NewTicker(passedPause)
+	defer tick.Stop()
+	for told := f.next.Load(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		next := f.next.Load()
+		if next == told {
+			continue
+		}
+		told = next
+		for _, s := range g.seats {
+			if !s.down() {
+				s.processor.Passed(source, next)
+			}
+		}
+	}
 }

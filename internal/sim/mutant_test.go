@@ -45,6 +45,7 @@ func mutants() map[string]string {
 		"numbers-unchecked":       "M2: any number is accepted",
 		"own-by-epoch":            "J3: a record of one's epoch is taken for one's own",
 		"parts-count-early":       "J7: a commit counts before its last part",
+		"passed-while-open":       "M6: what was delivered is removed before it is decided",
 		"pause-loses-place":       "A4: a message that pauses its address keeps its place",
 		"pause-news-any-order":    "A2: of news of a pause the newest holds",
 		"pause-put":               "A4: a pause is stored after what its owner knew",

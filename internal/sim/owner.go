@@ -391,6 +391,10 @@ func (o *owner) feed() {
 
 func (o *owner) read(source actor.Source, f *feed) {
 	if _, ok := o.w.memory.Delivery(source, o.part, f.next); !ok {
+		if last := o.w.memory.Last(source); !source.Foreign() && last >= f.next {
+			f.next = last + 1
+			o.Post(func(p *actor.Partition) { p.Passed(source, last+1) })
+		}
 		return
 	}
 	f.busy = true

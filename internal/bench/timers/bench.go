@@ -35,7 +35,9 @@ type bench struct {
 
 	got              atomic.Int64
 	spread, together lagList // of the timers over a time, and of those at once
+	meant            lagList // of those over a time, to what their setter had in mind
 	burstAt          atomic.Int64
+	dues             dues
 }
 
 func newBench(ctx context.Context, cfg config) (*bench, error) {
@@ -103,16 +105,19 @@ func (b *bench) setTimers(ctx sdk.Context, m sdk.Message) error {
 }
 
 // ring notes how late a timer is.
-func (b *bench) ring(_ sdk.Context, m sdk.Message) error {
-	due, err := sdk.Int64().From(m)
+func (b *bench) ring(ctx sdk.Context, m sdk.Message) error {
+	meant, err := sdk.Int64().From(m)
 	if err != nil {
 		return err
 	}
-	lag := time.Since(time.UnixMilli(due))
-	if due == b.burstAt.Load() {
+	switch lag := time.Since(time.UnixMilli(meant)); {
+	case meant == b.burstAt.Load():
 		b.together.add(lag)
-	} else {
-		b.spread.add(lag)
+	default:
+		b.meant.add(lag)
+		if due, ok := b.dues.of(ctx.Self().ID); ok {
+			b.spread.add(time.Since(due))
+		}
 	}
 	b.got.Add(1)
 	return nil
