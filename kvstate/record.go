@@ -2,11 +2,15 @@ package kvstate
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -22,7 +26,8 @@ var ErrForeign = errors.New("not a record of jetfn for this key")
 // ErrNewer means that a newer jetfn wrote a record.
 var ErrNewer = errors.New("written by a newer jetfn; use that one")
 
-// record is the JSON form. The order of the fields is part of the format.
+// record is the JSON form, for reading it. The order of the fields is part of
+// the format.
 type record struct {
 	V         int              `json:"v"`
 	Partition int              `json:"partition"`
@@ -52,30 +57,80 @@ const zeroCRC = "00000000"
 // a zero byte, and the JSON with "00000000" in place of the checksum. So a
 // record that was copied to another key is recognised too.
 func Encode(key string, r actor.StateRecord) ([]byte, error) {
-	out := record{
-		V: Version, Partition: r.Partition, Epoch: r.Epoch, Commit: r.Commit, CRC: zeroCRC,
-		Values: make(map[string]value, len(r.State)),
+	values := r.State
+	if !slices.IsSortedFunc(values, byName) {
+		values = slices.SortedFunc(slices.Values(values), byName)
 	}
-	for _, v := range r.State {
+	size := 128
+	for i := range values {
+		v := &values[i]
 		if !utf8.ValidString(v.Name) || !utf8.ValidString(v.Value.Type) {
 			return nil, fmt.Errorf("encode state %q of %s: its name and type must be valid UTF-8", v.Name, key)
 		}
-		if _, ok := out.Values[v.Name]; ok {
+		if i > 0 && values[i-1].Name == v.Name {
 			return nil, fmt.Errorf("encode state of %s: %q is in it twice", key, v.Name)
 		}
-		data := v.Value.Data
-		if data == nil {
-			data = []byte{}
+		size += len(v.Name) + len(v.Value.Type) + base64.StdEncoding.EncodedLen(len(v.Value.Data)) + 96
+	}
+	data, at := appendHead(make([]byte, 0, size), &r)
+	for i := range values {
+		if i > 0 {
+			data = append(data, ',')
 		}
-		out.Values[v.Name] = value{Type: v.Value.Type, Value: data, WrittenAt: v.WrittenAt, ExpiresAt: v.ExpiresAt}
+		var err error
+		if data, err = appendValue(data, &values[i]); err != nil {
+			return nil, fmt.Errorf("encode state of %s: %w", key, err)
+		}
 	}
-	data, err := marshal(&out)
-	if err != nil {
-		return nil, fmt.Errorf("encode state of %s: %w", key, err)
-	}
-	at := bytes.Index(data, []byte(`"crc":"`+zeroCRC)) + len(`"crc":"`)
-	copy(data[at:], fmt.Sprintf("%08x", checksum(key, data)))
+	data = append(data, "}}"...)
+	sum := binary.BigEndian.AppendUint32(nil, checksum(key, data))
+	hex.Encode(data[at:], sum)
 	return data, nil
+}
+
+func byName(a, b actor.StateValue) int { return strings.Compare(a.Name, b.Name) }
+
+// appendHead appends all that comes before the first value. The checksum is at
+// crc, and zero.
+func appendHead(b []byte, r *actor.StateRecord) (head []byte, crc int) {
+	b = strconv.AppendInt(append(b, `{"v":`...), Version, 10)
+	b = strconv.AppendInt(append(b, `,"partition":`...), int64(r.Partition), 10)
+	b = strconv.AppendUint(append(b, `,"epoch":`...), r.Epoch, 10)
+	b = strconv.AppendUint(append(b, `,"commit":`...), r.Commit, 10)
+	b = append(b, `,"crc":"`...)
+	return append(b, zeroCRC+`","values":{`...), len(b)
+}
+
+func appendValue(b []byte, v *actor.StateValue) ([]byte, error) {
+	b, err := appendText(b, v.Name)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = appendText(append(b, `:{"type":`...), v.Value.Type); err != nil {
+		return nil, err
+	}
+	b = base64.StdEncoding.AppendEncode(append(b, `,"value":"`...), v.Value.Data)
+	b = strconv.AppendInt(append(b, `","writtenAt":`...), v.WrittenAt, 10)
+	if v.ExpiresAt != 0 {
+		b = strconv.AppendInt(append(b, `,"expiresAt":`...), v.ExpiresAt, 10)
+	}
+	return append(b, '}'), nil
+}
+
+// appendText appends a JSON string, as encoding/json writes it without the
+// escapes for HTML.
+func appendText(b []byte, text string) ([]byte, error) {
+	escaped := func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
+	if strings.ContainsFunc(text, escaped) {
+		var out bytes.Buffer
+		e := json.NewEncoder(&out)
+		e.SetEscapeHTML(false)
+		err := e.Encode(text)
+		return append(b, bytes.TrimSuffix(out.Bytes(), []byte("\n"))...), err
+	}
+	b = append(b, '"')
+	b = append(b, text...)
+	return append(b, '"'), nil
 }
 
 // Decode reads what Encode wrote for key. Any other value is ErrForeign, and
@@ -97,7 +152,7 @@ func Decode(key string, data []byte) (actor.StateRecord, error) {
 			Name: name, Value: actor.Value{Type: v.Type, Data: v.Value}, WrittenAt: v.WrittenAt, ExpiresAt: v.ExpiresAt,
 		})
 	}
-	slices.SortFunc(r.State, func(a, b actor.StateValue) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(r.State, byName)
 	again, err := Encode(key, r)
 	if err != nil {
 		return actor.StateRecord{}, fmt.Errorf("%w: %w", ErrForeign, err)
@@ -106,16 +161,6 @@ func Decode(key string, data []byte) (actor.StateRecord, error) {
 		return actor.StateRecord{}, fmt.Errorf("%w: its checksum or form is not ours", ErrForeign)
 	}
 	return r, nil
-}
-
-func marshal(r *record) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(r); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // checksum expects data with zeroCRC in it.

@@ -2,8 +2,10 @@ package kvstate_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -68,6 +70,55 @@ func TestRecordsSurviveEncodingByteForByte(t *testing.T) {
 		again, err := kvstate.Encode(key, got)
 		if err != nil || !bytes.Equal(data, again) {
 			t.Fatalf("encoded again = %s, %v, want %s", again, err, data)
+		}
+	})
+}
+
+// Format 1 is what encoding/json made of these, without escapes for HTML.
+func TestRecordsAreWrittenAsEncodingJSONWritesThem(t *testing.T) {
+	t.Parallel()
+	type value struct {
+		Type      string `json:"type"`
+		Value     []byte `json:"value"`
+		WrittenAt int64  `json:"writtenAt"`
+		ExpiresAt int64  `json:"expiresAt,omitempty"`
+	}
+	type record struct {
+		V         int              `json:"v"`
+		Partition int              `json:"partition"`
+		Epoch     uint64           `json:"epoch"`
+		Commit    uint64           `json:"commit"`
+		CRC       string           `json:"crc"`
+		Values    map[string]value `json:"values"`
+	}
+	crc := regexp.MustCompile(`"crc":"([0-9a-f]{8})"`)
+	rapid.Check(t, func(t *rapid.T) {
+		r := actor.StateRecord{Partition: rapid.IntRange(0, 4095).Draw(t, "partition"), Epoch: rapid.Uint64().Draw(t, "epoch"), Commit: rapid.Uint64().Draw(t, "commit")}
+		want := record{V: 1, Partition: r.Partition, Epoch: r.Epoch, Commit: r.Commit, Values: map[string]value{}}
+		for _, name := range rapid.SliceOfNDistinct(rapid.String(), 0, 5, rapid.ID[string]).Draw(t, "names") { // in any order
+			v := value{rapid.String().Draw(t, "type"), rapid.SliceOf(rapid.Byte()).Draw(t, "data"), rapid.Int64().Draw(t, "writtenAt"), rapid.Int64().Draw(t, "expiresAt")}
+			want.Values[name] = v
+			r.State = append(r.State, actor.StateValue{
+				Name: name, Value: actor.Value{Type: v.Type, Data: v.Value}, WrittenAt: v.WrittenAt, ExpiresAt: v.ExpiresAt,
+			})
+		}
+		got, err := kvstate.Encode(key, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := crc.FindSubmatch(got)
+		if sum == nil {
+			t.Fatalf("%s has no checksum", got)
+		}
+		want.CRC = string(sum[1])
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(want); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(strings.TrimSuffix(b.String(), "\n"), string(got)); diff != "" {
+			t.Fatalf("(-encoding/json +Encode):\n%s", diff)
 		}
 	})
 }
