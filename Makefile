@@ -99,6 +99,10 @@ bench-go: ## Run the Go benchmarks; compare two runs with benchstat.
 bench-timers: build ## Measure a worker with a million delayed messages. BENCHFLAGS='-timers 100000 -over 1m …' changes it.
 	$(GO) run ./internal/bench/timers -jetfn bin/jetfn $(BENCHFLAGS)
 
+.PHONY: bench-sweep
+bench-sweep: ## Measure how a million states that have expired are removed. BENCHFLAGS='-keys 100000 -after 1m' changes it.
+	$(GO) run ./internal/bench/sweep $(BENCHFLAGS)
+
 .PHONY: bench-table
 bench-table: ## Fill and use one table of ENTRIES=n (1000000) entries.
 	$(GO) run ./internal/bench/table -entries $(or $(ENTRIES),1000000)
