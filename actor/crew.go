@@ -2,13 +2,13 @@ package actor
 
 import "context"
 
-// idleMembers is how many goroutines of a crew wait for their next job: calls
+// idleMembers is how many goroutines of a crew wait for their next job: jobs
 // come in bursts, when a pack of messages does.
 const idleMembers = 16
 
-// crew runs functions in goroutines that it keeps for the next ones: a call of
-// a function needs more stack than a new goroutine has, and growing it would
-// cost each call more than the hand-over does.
+// crew runs functions in goroutines that it keeps for the next ones: a call or
+// a read needs more stack than a new goroutine has, and growing it would cost
+// each more than the hand-over does.
 type crew struct {
 	jobs  chan func(ctx context.Context)
 	idle  chan struct{} // a place for each that waits

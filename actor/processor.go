@@ -51,6 +51,7 @@ type Processor struct {
 	reads   *semaphore.Weighted
 	workers *errgroup.Group
 	callers *crew
+	readers *crew
 	done    context.Context //nolint:containedctx // Run's, for what it starts through the Host
 
 	mu        sync.Mutex
@@ -93,16 +94,17 @@ func (p *Processor) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	p.workers, ctx = errgroup.WithContext(ctx)
 	p.done = ctx
-	p.callers = newCrew(func(member func(context.Context)) {
+	start := func(member func(context.Context)) {
 		p.workers.Go(func() error {
 			member(ctx)
 			return nil
 		})
-	})
-	start := p.begun.UnixMilli()
-	p.part.SetTime(start)
+	}
+	p.callers, p.readers = newCrew(start), newCrew(start)
+	began := p.begun.UnixMilli()
+	p.part.SetTime(began)
 	p.part.Open()
-	err := p.loop(ctx, start)
+	err := p.loop(ctx, began)
 	cancel()
 	_ = p.workers.Wait() // its functions return nil
 	p.finish()
@@ -209,13 +211,12 @@ func (p *Processor) Go(kind Work, f func(ctx context.Context)) {
 		p.callers.do(f)
 		return
 	}
-	p.workers.Go(func() error {
-		if p.reads.Acquire(p.done, 1) != nil {
-			return nil // the processor is ending
+	p.readers.do(func(ctx context.Context) {
+		if p.reads.Acquire(ctx, 1) != nil {
+			return // the processor is ending
 		}
 		defer p.reads.Release(1)
-		f(p.done)
-		return nil
+		f(ctx)
 	})
 }
 

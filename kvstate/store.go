@@ -49,6 +49,7 @@ type Store struct {
 	writer     *jspub.Writer
 	nc         *nats.Conn
 	prefix     string // of the bucket's subjects
+	direct     string // of subjects of direct reads; empty: the stream's leader is asked
 	partitions int
 
 	markerTTL string
@@ -88,6 +89,9 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, erro
 	s := &Store{
 		stream: stream, pub: pub, writer: pub.NewWriter(stream, cfg.SyncAlways), nc: js.Conn(), prefix: prefix, partitions: cfg.Partitions,
 		sooner: make(chan struct{}, 1), markerTTL: cmp.Or(cfg.MarkerTTL, markerTTL).String(),
+	}
+	if cfg.Alone {
+		s.direct = directReads + stream.CachedInfo().Config.Name + "." + prefix
 	}
 	s.soonest.Store(never)
 	return s, nil
@@ -143,7 +147,7 @@ func (p *partition) MaxState() int { return int(p.nc.MaxPayload()) / 16 * 11 }
 // below it.
 func (s *Store) load(ctx context.Context, k actor.StateKey) (actor.LoadedState, error) {
 	key := k.Key()
-	last, err := s.stream.GetLastMsgForSubject(ctx, s.prefix+key)
+	last, err := s.last(ctx, key)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return actor.LoadedState{}, nil
 	}

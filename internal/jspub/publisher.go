@@ -112,6 +112,23 @@ func (p *Publisher) Do(ctx context.Context, m *nats.Msg) (Ack, error) {
 	}
 }
 
+// Ask publishes m and waits for whatever is answered. The error is that of ctx,
+// or why no answer came.
+func (p *Publisher) Ask(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	var answer *nats.Msg // written before answered is sent to
+	answered := make(chan error, 1)
+	p.publish(m, func(got *nats.Msg) Ack { answer = got; return Ack{} }, func(a Ack) { answered <- a.Err })
+	select {
+	case err := <-answered:
+		if err == nil && len(answer.Data) == 0 && answer.Header.Get("Status") == "503" {
+			err = nats.ErrNoResponders
+		}
+		return answer, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // Close ends the publisher. The outcome of what waits is unknown.
 func (p *Publisher) Close() {
 	p.abandon()

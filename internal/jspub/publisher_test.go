@@ -1,6 +1,7 @@
 package jspub_test
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -72,6 +73,37 @@ func TestOutcomesAreToldApart(t *testing.T) {
 	if ack := do(t, p, "elsewhere", nil); ack.Outcome != actor.Unknown || !errors.Is(ack.Err, nats.ErrNoResponders) {
 		t.Errorf("publish to no stream = %+v", ack)
 	}
+}
+
+func TestAskReturnsTheAnswerOrWhyThereIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, nc := open(t, jetstream.StreamConfig{})
+		if _, err := nc.Subscribe("echo", func(m *nats.Msg) {
+			if err := m.Respond(m.Data); err != nil {
+				t.Error(err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := nc.SubscribeSync("deaf"); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := p.Ask(t.Context(), &nats.Msg{Subject: "echo", Data: []byte("hi")}); err != nil || string(m.Data) != "hi" {
+			t.Errorf("echo answers %v, %v", m, err)
+		}
+		if _, err := p.Ask(t.Context(), &nats.Msg{Subject: "nobody"}); !errors.Is(err, nats.ErrNoResponders) {
+			t.Errorf("nobody answers %v", err)
+		}
+		start := time.Now()
+		if _, err := p.Ask(t.Context(), &nats.Msg{Subject: "deaf"}); !errors.Is(err, jspub.ErrTimeout) || time.Since(start) != jspub.DefaultTimeout {
+			t.Errorf("the deaf answers %v after %v", err, time.Since(start))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := p.Ask(ctx, &nats.Msg{Subject: "deaf"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the deaf answers %v within a second", err)
+		}
+	})
 }
 
 func TestAnAnswerThatDoesNotComeIsUnknownAfterTheTimeout(t *testing.T) {
