@@ -236,8 +236,7 @@ type pausedAnswer struct {
 func (a *api) servePause(paused bool) func(http.ResponseWriter, *http.Request, []string) {
 	return func(w http.ResponseWriter, r *http.Request, raw []string) {
 		k, p := pauseKeyOf(raw)
-		forgotten := !paused && p == nil && a.Pauses.Paused(k) // a module that is gone had it
-		if p == nil && !forgotten && !a.bound(k) {
+		if p == nil && !a.bound(k) {
 			p = problem(unknownFunction, fmt.Sprintf("no module binds a function to %s", k.Address.Type))
 		}
 		if p != nil {

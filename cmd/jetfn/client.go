@@ -107,12 +107,9 @@ func (e *answerError) document() []byte {
 func (s *serverFlags) do(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
 	limited, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	if scheme, _, _ := strings.Cut(s.Server, "://"); scheme != "http" && scheme != "https" {
-		return usage{fmt.Errorf("--server %s: it begins neither with http:// nor with https://", s.Server)}
-	}
-	request, err := http.NewRequestWithContext(limited, method, strings.TrimRight(s.Server, "/")+path, bytes.NewReader(body))
+	request, err := s.request(limited, method, path, body)
 	if err != nil {
-		return usage{fmt.Errorf("--server %s: %w", s.Server, err)}
+		return err
 	}
 	if header != nil {
 		request.Header = header
@@ -148,6 +145,18 @@ func (s *serverFlags) do(ctx context.Context, method, path string, header http.H
 		return fmt.Errorf("%s answered what is no answer of jetfn: %w", s.Server, err)
 	}
 	return nil
+}
+
+// request is one for the running application.
+func (s *serverFlags) request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	if scheme, _, _ := strings.Cut(s.Server, "://"); scheme != "http" && scheme != "https" {
+		return nil, usage{fmt.Errorf("--server %s: it begins neither with http:// nor with https://", s.Server)}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(s.Server, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, usage{fmt.Errorf("--server %s: %w", s.Server, err)}
+	}
+	return request, nil
 }
 
 func refused(response *http.Response, body []byte) error {

@@ -7,7 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"text/tabwriter"
+	"strconv"
 
 	"github.com/jetfn/jetfn/gateway"
 )
@@ -26,12 +26,13 @@ func (p *partitionsCommand) Run(ctx context.Context, c console) error {
 	if p.Output == outputJSON {
 		return json.NewEncoder(c.out).Encode(page.Items)
 	}
-	return partitionTable(c.out, page.Items)
+	partitionTable(c.out, 0, page.Items)
+	return nil
 }
 
 // showPartitions shows those that are most behind, most of them at least; 0 is
 // all.
-func showPartitions(w io.Writer, all []gateway.PartitionInfo, most int) error {
+func showPartitions(w io.Writer, width int, all []gateway.PartitionInfo, most int) {
 	list := slices.Clone(all)
 	slices.SortStableFunc(list, func(a, b gateway.PartitionInfo) int {
 		if a.Up != b.Up {
@@ -45,33 +46,29 @@ func showPartitions(w io.Writer, all []gateway.PartitionInfo, most int) error {
 	if most > 0 && len(list) > most {
 		list = list[:most]
 	}
-	if err := partitionTable(w, list); err != nil {
-		return err
-	}
+	partitionTable(w, width, list)
 	if rest := len(all) - len(list); rest > 0 {
 		printf(w, "and %d more, which are no further behind\n", rest)
 	}
-	return nil
 }
 
-func partitionTable(w io.Writer, list []gateway.PartitionInfo) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	printf(table, "PARTITION\tOWNER\tSTATE\tEPOCH\tCOMMITS\tLAG\tEGRESS\tWAITING\tTIMERS\tCHECKPOINT\n")
+// partitionTable writes a row for each, as wide as width allows; zero: as it
+// takes.
+func partitionTable(w io.Writer, width int, list []gateway.PartitionInfo) {
+	var table columns
+	table.row("PARTITION", "OWNER", "STATE", "EPOCH", "COMMITS", "LAG", "EGRESS", "WAITING", "TIMERS", "CHECKPOINT")
 	for _, p := range list {
 		state := "up"
 		if !p.Up {
 			state = "down"
 		}
-		printf(table, "%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
-			p.Partition, p.Owner, state, p.Epoch, p.Commits, p.ApplyLag, p.EgressPending, p.Waiting, p.Timers, age(p.CheckpointAge))
+		table.row(strconv.Itoa(p.Partition), p.Owner, state, strconv.FormatUint(p.Epoch, 10), strconv.FormatUint(p.Commits, 10), strconv.Itoa(p.ApplyLag),
+			strconv.Itoa(p.EgressPending), strconv.Itoa(p.Waiting), strconv.Itoa(p.Timers), age(p.CheckpointAge))
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	table.write(w, width, "EPOCH", "COMMITS", "OWNER", "TIMERS")
 	for _, p := range list {
 		if p.Reason != "" {
 			printf(w, "partition %d: %s\n", p.Partition, p.Reason)
 		}
 	}
-	return nil
 }

@@ -62,9 +62,9 @@ func (t *tailCommand) Run(ctx context.Context, c console) error {
 
 // stream asks for an answer that doesn't end.
 func (s *serverFlags) stream(ctx context.Context, path string) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(s.Server, "/")+path, nil)
+	request, err := s.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
-		return nil, usage{fmt.Errorf("--server %s: %w", s.Server, err)}
+		return nil, err
 	}
 	if err := s.sign(request); err != nil {
 		return nil, err

@@ -6,18 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
-	"text/tabwriter"
+	"strings"
 	"time"
-
-	"github.com/mattn/go-isatty"
 
 	"github.com/jetfn/jetfn/gateway"
 )
 
-// clearScreen moves the cursor home and clears what is below.
-const clearScreen = "\x1b[H\x1b[J"
+// firstLook is how long a terminal is blank at most.
+const firstLook = 500 * time.Millisecond
 
 // topCommand is jetfn top.
 type topCommand struct {
@@ -32,31 +29,48 @@ func (t *topCommand) Run(ctx context.Context, c console) error {
 	if t.Interval <= 0 {
 		return usage{fmt.Errorf("--interval %v is no time to wait", t.Interval)}
 	}
+	var s *screen
+	if !t.Once && t.Output != outputJSON {
+		s = screenOf(c.out)
+	}
+	err := t.watch(ctx, c, s)
+	if s != nil && ctx.Err() != nil {
+		return nil //nolint:nilerr // it is how one leaves
+	}
+	return err
+}
+
+// watch shows one table, or on a screen one after the other.
+func (t *topCommand) watch(ctx context.Context, c console, s *screen) error {
 	var before gateway.Top
 	if err := t.do(ctx, http.MethodGet, "/v1/top", nil, nil, &before); err != nil {
 		return err
 	}
-	f, isFile := c.out.(*os.File)
-	live := isFile && isatty.IsTerminal(f.Fd()) && !t.Once && t.Output != outputJSON
-	for {
+	wait := t.Interval
+	if s != nil {
+		wait = min(wait, firstLook)
+	}
+	for ; ; wait = t.Interval {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-time.After(t.Interval):
+			return ctx.Err() //nolint:wrapcheck // the interrupt
+		case <-time.After(wait):
 		}
 		var now gateway.Top
 		if err := t.do(ctx, http.MethodGet, "/v1/top", nil, nil, &now); err != nil {
 			return err
 		}
-		if t.Output == outputJSON {
+		switch {
+		case t.Output == outputJSON:
 			return json.NewEncoder(c.out).Encode(rated(&before, &now))
+		case s == nil:
+			t.show(c.out, 0, &before, &now)
+			return nil
 		}
-		if live {
-			printf(c.out, clearScreen)
-		}
-		if err := t.show(c.out, &before, &now); err != nil || !live {
-			return err
-		}
+		var page strings.Builder
+		width, _ := s.size()
+		t.show(&page, width, &before, &now)
+		s.show(page.String())
 		before = now
 	}
 }
@@ -104,24 +118,25 @@ func rated(before, now *gateway.Top) ratedTop {
 	return out
 }
 
-func (t *topCommand) show(w io.Writer, before, now *gateway.Top) error {
+// show writes the table, as wide as width allows; zero: as it takes.
+func (t *topCommand) show(w io.Writer, width int, before, now *gateway.Top) {
 	r := rated(before, now)
 	printf(w, "%s  worker %s  calls in flight %d of %d\n\n", time.UnixMilli(now.At).Format(time.TimeOnly), now.Worker, now.Inflight, now.Max)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	printf(table, "FUNCTION\tIN/S\tDONE/S\tCALLS/S\tLATENCY\tP99\tBACKLOG\tOLDEST\tIN FLIGHT\tFAILED\tRETRYING\tDEAD\tSTATE\n")
+	var table columns
+	table.row("FUNCTION", "IN/S", "DONE/S", "CALLS/S", "LATENCY", "P99", "BACKLOG", "OLDEST", "IN FLIGHT", "FAILED", "RETRYING", "DEAD", "STATE")
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	per := func(n float64) string { return strconv.FormatFloat(n, 'f', 1, 64) }
 	for i, f := range now.Functions {
 		rate, state := r.Rates[i], "active"
 		if f.Paused {
 			state = "paused"
 		}
-		printf(table, "%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%s\n", f.Type, rate.InPerS, rate.DonePerS, rate.CallsPerS,
-			milliseconds(rate.LatencyMs), milliseconds(f.P99), f.Backlog, age(f.BacklogAge), f.Inflight, f.Failures, f.Retrying, f.DeadLetters, state)
+		table.row(f.Type, per(rate.InPerS), per(rate.DonePerS), per(rate.CallsPerS), milliseconds(rate.LatencyMs), milliseconds(f.P99),
+			strconv.Itoa(f.Backlog), age(f.BacklogAge), number(f.Inflight), number(f.Failures), strconv.Itoa(f.Retrying), number(f.DeadLetters), state)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	table.write(w, width, "CALLS/S", "RETRYING", "OLDEST", "P99", "IN/S", "STATE", "LATENCY", "IN FLIGHT")
 	printf(w, "\n")
-	return showPartitions(w, now.Parts, t.Partitions)
+	showPartitions(w, width, now.Parts, t.Partitions)
 }
 
 func milliseconds(ms float64) string {
