@@ -85,7 +85,6 @@ func (a *api) serveTailFunction(w http.ResponseWriter, r *http.Request, raw []st
 func (a *api) serveTail(q TailQuery) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := http.NewResponseController(w)
-		_ = c.SetReadDeadline(time.Time{}) // it may last; not every connection has one
 		w.Header().Set("Content-Type", ndjson)
 		w.Header().Set("Cache-Control", "no-store")
 		if r.Method == http.MethodHead {

@@ -2,8 +2,11 @@ package gateway_test
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/jetfn/jetfn/gateway"
 )
@@ -44,4 +47,30 @@ func TestATailIsAStreamOfLinesOfWhatWasAskedFor(t *testing.T) {
 			t.Errorf("HEAD %s = %d, and asks for %+v, want 200 and nothing", path, w.Code, of[1:])
 		}
 	}
+}
+
+// patient is a tail on which something happens an hour later.
+type patient struct{}
+
+func (patient) Tail(ctx context.Context, _ gateway.TailQuery, emit func(*gateway.TailEvent) error) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Hour):
+		return emit(&gateway.TailEvent{Kind: gateway.TailEgress, Address: "late/b/c"})
+	}
+}
+
+func TestATailLastsLongerThanARequestMayTake(t *testing.T) {
+	t.Parallel()
+	serving(t, gateway.NewAPI(gateway.APIConfig{Tail: patient{}}), gateway.ServeConfig{}, func(ln *pipes) {
+		c := ln.dial()
+		defer func() { _ = c.Close() }()
+		if _, err := io.WriteString(c, "GET /v1/tail/egress HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+			t.Error(err)
+		}
+		if answer, err := io.ReadAll(c); err != nil || !strings.Contains(string(answer), "late/b/c") {
+			t.Errorf("within an hour the answer was %q, %v, want the event at its end", answer, err)
+		}
+	})
 }

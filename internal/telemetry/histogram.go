@@ -26,15 +26,13 @@ type Histogram struct {
 }
 
 // Record counts a value.
-func (h *Histogram) Record(v float64) { h.record(v, 1) }
-
-func (h *Histogram) record(v float64, n uint64) {
+func (h *Histogram) Record(v float64) {
 	i := 0
 	for i < len(h.bounds) && v > h.bounds[i] {
 		i++
 	}
-	h.counts[i].Add(n)
-	h.sum.Add(int64(v*scale) * int64(n))
+	h.counts[i].Add(1)
+	h.sum.Add(int64(v * scale))
 }
 
 // RecordTime counts a duration in milliseconds.
