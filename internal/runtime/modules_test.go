@@ -348,6 +348,12 @@ func TestPortsOfThePlaygroundFollowTheModule(t *testing.T) {
 	if status != http.StatusUnprocessableEntity || !strings.Contains(body, "in use") {
 		t.Errorf("PUT with a port that is taken = %d %s, want 422", status, body)
 	}
+	third := freePort(t)
+	status, body = w.put(endpoint("example/a", r.server.URL) + port("ingress", third) + "---\nkind: io.statefun.playground.v1/ingress\nspec: {port: " + number + "}\n")
+	if status != http.StatusUnprocessableEntity {
+		t.Errorf("PUT with a port that is free and one that is taken = %d %s, want 422", status, body)
+	}
+	w.apply(endpoint("example/a", r.server.URL) + port("egress", one) + port("ingress", third)) // nobody has kept it
 	w.apply(endpoint("example/a", r.server.URL))
 	eventually(t, "the ports are closed", func() bool { return at(one, "t") == 0 && at(other, "example/a/3") == 0 })
 	eventually(t, "both messages are there", func() bool { return r.count() == 2 })
@@ -408,6 +414,57 @@ func TestWhichModuleARestartedWorkerBeginsWith(t *testing.T) {
 	want("old files again", begins(1, time.Hour, false), 3, "files")
 	want("old files that were changed back", begins(1, -time.Minute, false), 4, "files")
 	want("old files and --reset-module", begins(2, time.Hour, true), 5, "files")
+}
+
+func TestModulesThatAreAppliedAtOnceAllBecomeRevisions(t *testing.T) {
+	t.Parallel()
+	const many = 6
+	r := newRecorder(t)
+	w := start(t, revised(t, endpoint("example/a", r.server.URL)))
+	answers := make(chan string, many)
+	for i := range many {
+		go func() {
+			status, body := w.put(endpoint("example/a", r.server.URL) + "# " + itoa(i) + "\n")
+			answers <- fmt.Sprintf("%d %s", status, body)
+		}()
+	}
+	for range many {
+		if answer := <-answers; !strings.HasPrefix(answer, "200 ") {
+			t.Errorf("PUT without If-Match = %s, want 200 whoever else is at it", answer)
+		}
+	}
+	list := w.revisions()
+	if len(list) != many+1 || list[0].Revision != many+1 || !list[0].InPlace {
+		t.Errorf("revisions = %+v, want %d, the newest in place", list, many+1)
+	}
+}
+
+func TestARevisionTellsWhichFunctionsAreGoneUntilTheyAreBack(t *testing.T) {
+	t.Parallel()
+	r := newRecorder(t)
+	a, b := endpoint("example/a", r.server.URL), endpoint("example/b", r.server.URL)
+	w := start(t, revised(t, a+b))
+	removed := func() (names []string) {
+		t.Helper()
+		_, _, body := request(t, http.MethodGet, "http://"+w.HTTP+"/v1/modules/newest", "")
+		var newest gateway.ModuleRevision
+		if err := json.Unmarshal([]byte(body), &newest); err != nil {
+			t.Fatalf("GET /v1/modules/newest = %s: %v", body, err)
+		}
+		for _, f := range newest.Removed {
+			names = append(names, f.Functions)
+		}
+		return names
+	}
+	for _, c := range []struct {
+		module string
+		want   []string
+	}{{a, []string{"example/b"}}, {a + "# other\n", []string{"example/b"}}, {a + b, nil}, {b, []string{"example/a"}}} {
+		w.apply(c.module)
+		if diff := cmp.Diff(c.want, removed()); diff != "" {
+			t.Errorf("removed functions (-want +got):\n%s", diff)
+		}
+	}
 }
 
 func TestAModuleWithoutRevisionsCanNotBeChanged(t *testing.T) {
