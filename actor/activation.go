@@ -27,6 +27,7 @@ type activation struct {
 	firstAt   int64         // first attempt of a message of batch
 	roundAt   int64         // when the budget of batch began
 	startedAt int64         // the attempt in flight
+	burst     uint64        // that it belongs to
 	excused   int64         // time within the budget that wasn't the function's fault
 	parkedAt  int64         // since when batch waits, barred; zero: it does not
 	calls     int           // attempts of any kind, for the function to see
@@ -170,6 +171,7 @@ func (p *Partition) granted(a Address, endpoint string) {
 		p.fillBatch(act, &spec)
 	}
 	act.phase, act.startedAt, act.policy = actRunning, p.now, spec.Policy.WithDefaults()
+	act.burst = p.burst.begin(p.now)
 	act.calls++
 	if act.firstAt == 0 {
 		act.firstAt = p.now
@@ -255,6 +257,7 @@ func (p *Partition) invoked(b *Batch, effects *Effects, err error) {
 		return
 	}
 	act.phase, act.span = actIdle, b.Span
+	p.burst.end(act.burst)
 	p.stats.Invocations++
 	loading, err := p.wantsEntries(act, err)
 	if loading {

@@ -77,6 +77,7 @@ func (p *Partition) accept(act *activation, effects *Effects) error {
 		p.delay(c, &effects.Delayed[i])
 	}
 	p.states.propose(act.addr, muts)
+	p.linger()
 	p.complete(c)
 	return nil
 }

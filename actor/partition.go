@@ -49,6 +49,8 @@ type Partition struct {
 	stalled       []*activation
 	fetching      map[fetchKey][]*fetch
 	completed     []*completion
+	commitAt      int64 // until then they wait for the rest of the burst
+	burst         burst
 	firing        int // size of the fired timers among them
 	resident      int // inputs queued in memory
 	residentBytes int
@@ -281,7 +283,7 @@ func (p *Partition) Settle() {
 		switch {
 		case p.wantsCheckpoint():
 			p.writeCheckpoint()
-		case len(p.completed) > 0:
+		case len(p.completed) > 0 && !p.lingers():
 			p.assemble()
 		}
 	}
