@@ -33,8 +33,18 @@ func countAndAnswer(size int) functions {
 
 func TestAnOperatorFindsAnEgressThatTakesTheRoomAndGoesOnWithoutARestart(t *testing.T) {
 	t.Parallel()
+	for _, sync := range []string{"always", "interval"} {
+		t.Run("sync "+sync, func(t *testing.T) {
+			t.Parallel()
+			egressTakesTheRoom(t, sync)
+		})
+	}
+}
+
+func egressTakesTheRoom(t *testing.T, sync string) {
+	t.Helper()
 	disk := smallDisk(t, "24m") // the server takes 18 of it
-	o := causeApp(t, countAndAnswer(200_000), withData(disk+"/data"))
+	o := causeApp(t, countAndAnswer(200_000), withData(disk+"/data"), withArgs("--sync", sync))
 	accepted, refusal := 0, response{}
 	for i := 0; refusal.status == 0; i++ {
 		r := o.a.do(t, http.MethodPost, fmt.Sprintf("/v1/send/shop/out/a%d", i%4), "text/plain", []byte("x"))
