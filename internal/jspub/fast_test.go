@@ -1,6 +1,7 @@
 package jspub_test
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/broker/brokertest"
+	"github.com/jetfn/jetfn/internal/gather"
 	"github.com/jetfn/jetfn/internal/jspub"
 )
 
@@ -280,5 +282,59 @@ func TestWithoutAnAcknowledgementAFastBatchIsUnknown(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAConnectionThatBreaksInFastBatchesLeavesNoGapInALane(t *testing.T) {
+	t.Parallel()
+	w, stream, nc := openFast(t, jetstream.StreamConfig{})
+	again := make(chan struct{}, 1)
+	nc.SetReconnectHandler(func(*nats.Conn) { again <- struct{}{} })
+	const lanes, each = 2, 2000
+	var results []actor.WriteResult
+	for g := range uint64(lanes) {
+		connection := nc.Stats().Reconnects
+		results = append(results, writeAll(t, w, each, func(i int) *jspub.Write {
+			if i == each/2 {
+				if err := nc.ForceReconnect(); err != nil {
+					t.Error(err)
+				}
+			}
+			m := numbered(int(g)*each + i)
+			m.Lane = gather.Lane{Key: 1, Generation: g + 1}
+			m.May = func() error {
+				if nc.Stats().Reconnects != connection {
+					return errors.New("another connection")
+				}
+				return nil
+			}
+			return m
+		})...)
+		<-again
+	}
+	at := map[int]uint64{}
+	before := -1
+	for seq := uint64(1); seq <= messages(t, stream); seq++ {
+		subject, _ := subjectAt(t, stream, seq)
+		i, err := strconv.Atoi(strings.TrimPrefix(subject, "s."))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i <= before || i > 0 && i%each != 0 && i != before+1 {
+			t.Fatalf("behind write %d there is %d", before, i)
+		}
+		at[i], before = seq, i
+	}
+	stored := 0
+	for i, r := range results {
+		switch {
+		case r.Outcome == actor.Stored && at[i] == r.Seq:
+			stored++
+		case r.Outcome != actor.Unknown:
+			t.Fatalf("write %d = %+v, and is at %d", i, r, at[i])
+		}
+	}
+	if stored == 0 || stored == len(results) {
+		t.Errorf("%d of %d writes are known to be stored", stored, len(results))
 	}
 }
