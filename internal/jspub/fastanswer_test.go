@@ -26,8 +26,8 @@ type pretender struct {
 	nc     *nats.Conn
 	writer *jspub.Writer
 	// Eight messages go singly and the next two together, since two are enough
-	// for a batch. Its answer comes when all is there that is to come, so that
-	// the others are in one batch.
+	// for a batch. Answers come when all is there that is to come, so that the
+	// others are in one batch.
 	all   chan struct{}
 	first string
 }
@@ -38,6 +38,7 @@ func pretend(t *testing.T, batch func(id string, number int, last bool) string) 
 	p := &pretender{nc: brokertest.Start(t).Conn(), all: make(chan struct{})}
 	single := 0
 	if _, err := p.nc.Subscribe("s.>", func(m *nats.Msg) {
+		<-p.all
 		var answer string
 		if parts := strings.Split(m.Reply, "."); strings.HasSuffix(m.Reply, ".$FI") {
 			n, err := strconv.Atoi(parts[len(parts)-3])
@@ -51,7 +52,6 @@ func pretend(t *testing.T, batch func(id string, number int, last bool) string) 
 			case id != p.first:
 				answer = batch(id, n, last)
 			case last:
-				<-p.all
 				answer = fmt.Sprintf(`{"stream":"S","seq":10,"batch":%q,"count":2}`, id)
 			}
 		} else {
