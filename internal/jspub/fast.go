@@ -30,9 +30,8 @@ const (
 // are acknowledged together. The sequence that is told for one is where it is
 // stored at the latest, since others may write to the stream as well.
 //
-// Copies of a replicated stream would refuse all but one of the messages that
-// expect the same sequence and are on their way together, so they get single
-// messages.
+// A replicated stream would refuse all but one of the messages that expect the
+// same sequence and are on their way together, so it gets single messages.
 func (p *Publisher) NewFastWriter(stream jetstream.Stream) *Writer {
 	w := &Writer{pub: p}
 	if cfg := stream.CachedInfo().Config; cfg.AllowBatchPublish && cfg.Replicas <= 1 {
