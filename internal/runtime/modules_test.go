@@ -349,8 +349,8 @@ func TestPortsOfThePlaygroundFollowTheModule(t *testing.T) {
 		t.Errorf("PUT with a port that is taken = %d %s, want 422", status, body)
 	}
 	third := freePort(t)
-	status, body = w.put(endpoint("example/a", r.server.URL) + port("ingress", third) + "---\nkind: io.statefun.playground.v1/ingress\nspec: {port: " + number + "}\n")
-	if status != http.StatusUnprocessableEntity {
+	status, body = w.put(endpoint("example/a", r.server.URL) + port("ingress", third) + "---\nkind: io.statefun.playground.v1/egress\nspec: {topics: [t], port: " + number + "}\n")
+	if status != http.StatusUnprocessableEntity || !strings.Contains(body, "in use") {
 		t.Errorf("PUT with a port that is free and one that is taken = %d %s, want 422", status, body)
 	}
 	w.apply(endpoint("example/a", r.server.URL) + port("egress", one) + port("ingress", third)) // nobody has kept it
@@ -508,5 +508,8 @@ func TestCallsEndAtTheEndpointThatIsReplacedAndItsConnectionsAreClosed(t *testin
 	eventually(t, "the address goes on at the new endpoint", func() bool { return second.got("a/1") == 1 })
 	if n := first.count(); n != 1 {
 		t.Errorf("the old endpoint got %d calls, want 1", n)
+	}
+	if n := value(w.scrape(), "jetfn_endpoint_connectionsOpened", "endpoint="+server.URL); n != 1 {
+		t.Errorf("%g connections to the old endpoint are counted, want 1: a counter does not fall", n)
 	}
 }
