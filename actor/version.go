@@ -11,7 +11,8 @@ type Version struct {
 	Weight int
 }
 
-// version is the one that serves a: as long as the weights stay, the same.
+// version is the one that serves a: as long as the weights and the order of the
+// versions stay, the same.
 // When they change, no more addresses move than have to, if there are two.
 func (s *FunctionSpec) version(a Address) FunctionSpec {
 	total := 0
