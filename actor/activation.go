@@ -120,7 +120,7 @@ func (p *Partition) schedule(act *activation) {
 
 // ready asks for a place among the calls, unless too much is unapplied (P2).
 func (p *Partition) ready(act *activation) {
-	if len(p.applier.queue) >= p.cfg.MaxUnapplied {
+	if p.applier.crowded(1) {
 		act.phase = actStalled
 		p.stalled = append(p.stalled, act)
 		return
@@ -140,7 +140,7 @@ func (p *Partition) ready(act *activation) {
 
 // unstall resumes activations once the backlog of effects has shrunk.
 func (p *Partition) unstall() {
-	if len(p.stalled) == 0 || len(p.applier.queue) > p.cfg.MaxUnapplied/2 {
+	if len(p.stalled) == 0 || p.applier.crowded(2) {
 		return
 	}
 	list := p.stalled

@@ -17,12 +17,17 @@ type sinkStart struct {
 	after uint64
 }
 
+// heldOverhead is about what a message takes in memory besides its contents
+// until it is in place.
+const heldOverhead = 400
+
 // applier follows the effects of durable commits into their places, in any
 // order, and knows up to which record all are in place (PROTOCOL C2).
 type applier struct {
 	p       *Partition
 	queue   []*applying // commits in journal order
 	applied uint64      // journal sequence: effects up to here are in place
+	waiting int         // memory of the messages that are not in place, in bytes
 }
 
 // begin is called with each durable commit, in order, before its effects are
@@ -51,6 +56,13 @@ func (a *applier) done(c *applying) {
 		a.queue[0] = nil
 		a.queue = a.queue[1:]
 	}
+}
+
+// crowded reports whether that part of what may be unapplied is: 1 for all, 2
+// for half of it (PROTOCOL P2).
+func (a *applier) crowded(part int) bool {
+	cfg := &a.p.cfg
+	return part*len(a.queue) >= cfg.MaxUnapplied || part*a.waiting >= cfg.MaxUnappliedBytes
 }
 
 // position is the highest journal sequence all of whose effects are in place,

@@ -245,7 +245,7 @@ func (p *Partition) fireTimers() {
 // once take turns with what calls do: they fill half of a commit at most. Nor
 // do they fire while too much is unapplied (P2).
 func (p *Partition) mayFire() bool {
-	return p.Running() && !p.draining && p.firing < max(p.cfg.MaxPack/2, 1) && len(p.applier.queue) < p.cfg.MaxUnapplied
+	return p.Running() && !p.draining && p.firing < max(p.cfg.MaxPack/2, 1) && !p.applier.crowded(1)
 }
 
 // doubt is for what must not be, unless another owner has taken over without

@@ -101,6 +101,36 @@ func TestAFullWindowOfEgressMessagesIsOnItsWayAtOnce(t *testing.T) {
 	})
 }
 
+func TestCallsPauseWhileWhatTheySentTakesTooMuchMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := actortest.NewMemory()
+		ports := m.Ports(0)
+		sink := &heldSink{Sink: ports.Egress}
+		ports.Egress = sink
+		cfg := actor.Config{Partitions: 1, MaxUnappliedBytes: 10_000}
+		a := run(t, m, actor.NewProcessor(cfg, ports, catalog{"counter": {Function: function(counter)}}, actor.NewCalls(0), zerolog.Nop()))
+		defer a.end()
+		const messages = 100
+		for i := range messages {
+			a.send(to("counter", strconv.Itoa(i)), "x")
+			time.Sleep(50 * time.Millisecond)
+		}
+		synctest.Wait()
+		if n := sink.waiting(); n < 10 || n > 30 { // some 400 bytes each
+			t.Errorf("%d messages wait for the egress, want 10 to 30", n)
+		}
+		for len(a.emitted()) < messages {
+			if sink.waiting() == 0 {
+				t.Fatalf("no call goes on after %d messages", len(a.emitted()))
+			}
+			sink.answer(messages)
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+	})
+}
+
 // heldSink stores messages when it is told to.
 type heldSink struct {
 	actor.Sink

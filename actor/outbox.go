@@ -43,6 +43,7 @@ const (
 type outgoing struct {
 	send   OutboundSend
 	effect *applying
+	size   int
 	state  sendState
 	seq    uint64
 }
@@ -89,9 +90,11 @@ func (o *outbox) add(s *numberedSend, epoch uint64, effect *applying) {
 		return
 	}
 	effect.left++
+	size := s.envelope.Size() + heldOverhead
+	o.p.applier.waiting += size
 	l.items = append(l.items, &outgoing{
 		send:   OutboundSend{From: o.p.cfg.Partition, To: s.to, Number: s.number, Epoch: epoch, Commit: effect.number, Envelope: s.envelope},
-		effect: effect,
+		effect: effect, size: size,
 	})
 }
 
@@ -165,6 +168,7 @@ func (o *outbox) deliver(l *lane) {
 		l.delivered++
 		l.items[0] = nil
 		l.items = l.items[1:]
+		o.p.applier.waiting -= it.size
 		o.p.done(it.effect)
 	}
 }

@@ -362,6 +362,10 @@ type Config struct {
 	// MaxUnapplied is how many commits may wait for their effects to be in
 	// place before no further call is made. The default is 1,024.
 	MaxUnapplied int
+	// MaxUnappliedBytes bounds the memory of what these commits send, to
+	// functions, egresses and dead letters, in the same way. The default is
+	// 128 MiB by the number of partitions, 512 KiB at least.
+	MaxUnappliedBytes int
 	// ResidentInputs and ResidentBytes bound the queued inputs in memory; what
 	// exceeds them is read again later. The defaults are 4,096 and 4 MiB.
 	ResidentInputs int
@@ -392,6 +396,7 @@ func (cfg Config) WithDefaults() Config {
 	def(&cfg.MaxSends, 250_000)
 	def(&cfg.MaxState, 512<<10)
 	def(&cfg.MaxUnapplied, 1024)
+	def(&cfg.MaxUnappliedBytes, max(128<<20/cfg.Partitions, 512<<10))
 	def(&cfg.ResidentInputs, 4096)
 	def(&cfg.ResidentBytes, 4<<20)
 	def(&cfg.SpilledInputs, 1_000_000)

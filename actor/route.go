@@ -72,7 +72,7 @@ func (p *Partition) route(id InputID, in *Input) {
 
 // sendOn routes what waits, unless too much is unapplied.
 func (p *Partition) sendOn() {
-	if p.draining || len(p.routes.waiting) == 0 || len(p.applier.queue) >= p.cfg.MaxUnapplied {
+	if p.draining || len(p.routes.waiting) == 0 || p.applier.crowded(1) {
 		return
 	}
 	list := p.routes.waiting

@@ -60,6 +60,7 @@ const (
 type sinkItem struct {
 	message SinkMessage
 	effect  *applying
+	size    int
 	sent    bool // it may be stored
 	flying  bool
 }
@@ -77,11 +78,25 @@ func (s *sink) add(m SinkMessage, effect *applying, d *durableCommit) {
 	s.used = true
 	effect.left++
 	effect.sinks[s.index] = sinkStart{used: true, after: d.sinksAt[s.index]}
-	s.queue = append(s.queue, &sinkItem{message: m, effect: effect, sent: d.recovered})
+	size := m.size()
+	s.p.applier.waiting += size
+	s.queue = append(s.queue, &sinkItem{message: m, effect: effect, size: size, sent: d.recovered})
 	fencing := s.phase == sinkMarking || s.phase == sinkScanning || s.phase == sinkOpen
 	if fencing && effect.number <= s.unsafe && !mutant.On("sink-commit-in-flight") {
 		s.phase, s.foreign = sinkTrouble, true
 	}
+}
+
+// size is about what m takes in memory.
+func (m *SinkMessage) size() int {
+	n := heldOverhead + len(m.Source.ID)
+	if e := m.Egress; e != nil {
+		n += len(e.Key) + len(e.Topic) + len(e.Value.Type) + len(e.Value.Data)
+	}
+	if l := m.DeadLetter; l != nil {
+		n += l.Envelope.Size() + len(l.Error)
+	}
+	return n
 }
 
 // pump publishes what is waiting, or makes the sink ready for it.
@@ -175,6 +190,11 @@ func (s *sink) remove(at int) {
 	} else {
 		s.queue = append(s.queue[:at], s.queue[at+1:]...)
 	}
+	s.inPlace(it)
+}
+
+func (s *sink) inPlace(it *sinkItem) {
+	s.p.applier.waiting -= it.size
 	s.p.done(it.effect)
 }
 
@@ -269,7 +289,7 @@ func (s *sink) scanned(count uint64, ids []SinkID, err error) {
 	s.queue, s.next = nil, 0
 	for _, it := range queue {
 		if found[it.message.ID] {
-			s.p.done(it.effect)
+			s.inPlace(it)
 			continue
 		}
 		it.sent = false

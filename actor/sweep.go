@@ -40,7 +40,7 @@ func (p *Partition) Sweep(k StateKey, reply func(Swept, error)) {
 
 // occupied reports whether a sweep of a has to wait.
 func (p *Partition) occupied(a Address) bool {
-	if p.draining || len(p.completed) >= p.cfg.MaxUnapplied || 2*len(p.applier.queue) >= p.cfg.MaxUnapplied {
+	if p.draining || len(p.completed) >= p.cfg.MaxUnapplied || p.applier.crowded(2) {
 		return true
 	}
 	return (p.activations[a] != nil || len(p.edits[a]) > 0) && !mutant.On("sweep-during-call")

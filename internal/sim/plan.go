@@ -319,7 +319,8 @@ func makeKnobs(r *rand.Rand) Knobs {
 		Partitions: k.Partitions, MaxRecord: pick(r, 330, 500, 800, 10_000, 10_000), MaxPack: pick(r, 300, 800, 6000), MaxMessage: 4000, MaxEffects: 20_000,
 		FlushInterval: pick[int64](r, 1, 20, 150), CheckpointInterval: pick[int64](r, 20, 60, 400), ResidentInputs: pick(r, 1, 4, 8, 1000),
 		CachedStates: pick(r, 1, 2, 1000), MaxUnapplied: pick(r, 2, 16, 1000), SinkWindow: pick(r, 1, 4, 64), EgressLimited: k.Limited,
-		DedupWindow: pick(r, time.Millisecond, 500*time.Millisecond, 3*time.Second), TrimDelay: 0,
+		MaxUnappliedBytes: pick(r, 1, 2000, 1<<20, 1<<20),
+		DedupWindow:       pick(r, time.Millisecond, 500*time.Millisecond, 3*time.Second), TrimDelay: 0,
 	}
 	return k
 }
