@@ -79,7 +79,7 @@ func TestMasksReadBackAndTakeFaultsOut(t *testing.T) {
 func TestTimelineNamesOwnersAndMessages(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	r := sim.Run(t.Context(), sim.MakePlan(3), nil, true)
+	r := sim.Run(t.Context(), sim.MakePlan(1), nil, true)
 	if err := sim.WriteTimeline(&b, r.Timeline); err != nil {
 		t.Fatal(err)
 	}
