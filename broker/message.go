@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,7 +14,8 @@ import (
 
 // stored is a message of the mailbox or the ingress stream, or one of a pack.
 type stored struct {
-	subject string
+	subject string // of one in a pack: see App.subjectOf
+	key     string // of one in a pack
 	said    said
 	data    []byte
 	seq     uint64
@@ -108,22 +110,35 @@ func (a *App) decodePack(m *stored, s mailboxSubject, d *actor.Delivery) error {
 	for i := range messages {
 		p := &messages[i]
 		d.Dedup = d.Dedup || p.said.msgID != ""
-		one := &stored{subject: a.names.fnOf(p.key), said: p.said, data: p.data, seq: m.seq, time: m.time, own: p.own, caller: p.caller}
+		one := &stored{key: p.key, said: p.said, data: p.data, seq: m.seq, time: m.time, own: p.own, caller: p.caller}
+		in := &d.Inputs[i]
 		if strings.Count(p.key, ".") != 2 {
-			d.Inputs[i] = a.noAddress(one)
-			continue
+			*in = a.noAddress(one)
+		} else {
+			*in = a.decodeOutside(one, mailboxSubject{partition: s.partition, key: p.key})
 		}
-		d.Inputs[i] = a.decodeOutside(one, mailboxSubject{partition: s.partition, key: p.key})
+		// Who keeps one message should not keep the whole pack.
+		if v := &in.Envelope.Value; len(messages) > 1 && len(v.Data) > 0 && &v.Data[0] == &p.data[0] {
+			v.Data = bytes.Clone(v.Data)
+		}
 	}
 	return nil
 }
 
+// subjectOf is what a message was published to.
+func (a *App) subjectOf(m *stored) string {
+	if m.key != "" {
+		return a.names.fnOf(m.key)
+	}
+	return m.subject
+}
+
 func (a *App) forged(m *stored, err error) actor.Input {
-	return badAddress(m, actor.Address{}, fmt.Sprintf("subject %q is reserved for jetfn, which did not write this: %v; publish to %s", m.subject, err, a.names.fnForm()))
+	return badAddress(m, actor.Address{}, fmt.Sprintf("subject %q is reserved for jetfn, which did not write this: %v; publish to %s", a.subjectOf(m), err, a.names.fnForm()))
 }
 
 func (a *App) noAddress(m *stored) actor.Input {
-	return badAddress(m, actor.Address{}, fmt.Sprintf("subject %q is no address; publish to %s", m.subject, a.names.fnForm()))
+	return badAddress(m, actor.Address{}, fmt.Sprintf("subject %q is no address; publish to %s", a.subjectOf(m), a.names.fnForm()))
 }
 
 func (a *App) decodeOutside(m *stored, s mailboxSubject) actor.Input {
@@ -131,7 +146,7 @@ func (a *App) decodeOutside(m *stored, s mailboxSubject) actor.Input {
 	if err != nil {
 		detail := err.Error()
 		if target.Type.Namespace != "" && target.Check() == nil {
-			detail = fmt.Sprintf("the address in %q is not in canonical form; publish to %s", m.subject, a.names.fn(target))
+			detail = fmt.Sprintf("the address in %q is not in canonical form; publish to %s", a.subjectOf(m), a.names.fn(target))
 		}
 		return badAddress(m, target, detail)
 	}

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -92,10 +91,16 @@ func textSize(s string) int {
 	return 1 + protowire.SizeBytes(len(s))
 }
 
-// decodePack reads a pack. The data of its messages are copies, if there is
-// more than one: who keeps one message should not keep the whole pack.
+// decodePack reads a pack. The data of its messages are parts of it.
 func decodePack(data []byte) ([]packed, error) {
-	var messages []packed
+	count := 0
+	_ = fields(data, func(f field) error { // what is wrong, the next one says
+		if f.number == packFieldMessage {
+			count++
+		}
+		return nil
+	})
+	messages := make([]packed, 0, count)
 	var version uint64
 	err := fields(data, func(f field) error {
 		switch f.number {
@@ -118,11 +123,6 @@ func decodePack(data []byte) ([]packed, error) {
 		return nil, fmt.Errorf("pack: %w", err)
 	case version == 0 || len(messages) == 0:
 		return nil, errors.New("pack lacks its version or messages")
-	}
-	if len(messages) > 1 {
-		for i := range messages {
-			messages[i].data = bytes.Clone(messages[i].data)
-		}
 	}
 	return messages, nil
 }

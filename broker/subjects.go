@@ -121,6 +121,9 @@ func (n names) outsides() []string {
 
 // isInternal reports whether outsiders may not publish to subject.
 func (n names) isInternal(subject string) bool {
+	if !strings.HasPrefix(subject, n.app) { // the ordinary answer's
+		return false
+	}
 	return slices.ContainsFunc(n.internals(), func(s string) bool { return covers(s, subject) })
 }
 

@@ -175,10 +175,16 @@ func (s tellingSink) Publish(m actor.SinkMessage, mark uint64, done func(actor.W
 		s.Sink.Publish(m, mark, done)
 		return
 	}
-	s.Sink.Publish(m, mark, func(r actor.WriteResult) {
+	s.Sink.Publish(m, mark, s.telling(m, done))
+}
+
+// telling has done tell of m before. It is apart from Publish since m lives on
+// in it, and would do so for every message.
+func (s tellingSink) telling(m actor.SinkMessage, done func(actor.WriteResult)) func(actor.WriteResult) {
+	return func(r actor.WriteResult) {
 		if r.Outcome == actor.Stored {
 			s.tails.stored(&m, s.id(m.ID))
 		}
 		done(r)
-	})
+	}
 }
