@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/jspub"
 )
 
 // DeadLetterRecord is the body of a dead letter.
@@ -35,7 +34,7 @@ type DeadLetterRecord struct {
 // fillDeadLetter gives out the subject and body of m's dead letter. One that
 // is too large for the server leaves its value out, since it could never be
 // stored.
-func (a *App) fillDeadLetter(out *nats.Msg, id string, m *actor.SinkMessage) error {
+func (a *App) fillDeadLetter(out *jspub.Write, id string, m *actor.SinkMessage) error {
 	d := m.DeadLetter
 	record := DeadLetterRecord{
 		ID:         id,

@@ -69,26 +69,6 @@ func setText(h nats.Header, name, text string) {
 	h[name] = []string{headerText(text)}
 }
 
-// headers sets headers whose values share one array: a message of the hot path
-// has half a dozen of them.
-type headers struct {
-	h      nats.Header
-	values []string
-}
-
-func (h *headers) set(name, value string) {
-	h.values = append(h.values, value)
-	n := len(h.values)
-	h.h[name] = h.values[n-1 : n : n]
-}
-
-// setText is set as the function of this name does it.
-func (h *headers) setText(name, text string) {
-	if text != "" {
-		h.set(name, headerText(text))
-	}
-}
-
 func headerText(s string) string {
 	const hex = "0123456789ABCDEF"
 	if !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7F }) {

@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"github.com/nats-io/nats.go"
-
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/internal/jspub"
 )
@@ -12,8 +10,8 @@ import (
 type outbox struct{ app *App }
 
 func (o *outbox) Publish(s actor.OutboundSend, done func(actor.WriteResult)) {
-	o.app.writers.mailbox.Write(&jspub.Write{Msg: &nats.Msg{
+	o.app.writers.mailbox.Write(&jspub.Write{
 		Subject: o.app.names.internal(s.To, s.From),
 		Data:    encodeSend(&s),
-	}}, done)
+	}, done)
 }

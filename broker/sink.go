@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,9 +24,8 @@ type sink struct {
 	writer      *jspub.Writer
 	markSubject string
 
-	// connection counts the connections there had been when the marker was
-	// written. Over another one, what follows a lost message would overtake
-	// it (PROTOCOL E8).
+	// connection is the one over which the marker was written. Over another
+	// one, what follows a lost message would overtake it (PROTOCOL E8).
 	connection atomic.Uint64
 
 	// text is that of the marker of the newest message: the partition's next
@@ -43,28 +41,33 @@ type markText struct {
 // sinkHeaders is how many headers most egress messages have at most.
 const sinkHeaders = 8
 
-// errReconnected makes the owner write its marker again, and scan.
-var errReconnected = errors.New("the connection is another one than the marker's")
-
 func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteResult)) {
 	id := s.app.sinkID(m.ID)
-	out := &nats.Msg{Header: make(nats.Header, sinkHeaders)}
-	h := headers{h: out.Header, values: make([]string, 0, sinkHeaders)}
-	h.set(HeaderID, id)
-	h.set(headerExpected, s.markText(mark))
-	h.set(headerExpectedOf, s.markSubject)
-	h.setText(HeaderSource, m.Source.String())
-	h.setText(HeaderTraceParent, m.Trace.Parent)
-	h.setText(HeaderTraceState, m.Trace.State)
+	out := &jspub.Write{
+		Header: make([]jspub.Field, 0, sinkHeaders),
+		ID:     id, Lane: gather.Lane{Key: s.partition, Generation: mark}, Connection: s.connection.Load(),
+	}
+	out.Header = append(out.Header, jspub.Field{Name: HeaderID, Value: id},
+		jspub.Field{Name: headerExpected, Value: s.markText(mark)}, jspub.Field{Name: headerExpectedOf, Value: s.markSubject})
+	addText(out, HeaderSource, m.Source.String())
+	addText(out, HeaderTraceParent, m.Trace.Parent)
+	addText(out, HeaderTraceState, m.Trace.State)
 	if m.DeadLetter != nil {
 		if err := s.app.fillDeadLetter(out, id, &m); err != nil {
 			done(actor.WriteResult{Outcome: actor.Refused, Err: err})
 			return
 		}
 	} else {
-		s.app.fillEgress(out, &h, m.Egress)
+		s.app.fillEgress(out, m.Egress)
 	}
-	s.writer.Write(&jspub.Write{Msg: out, ID: id, Lane: gather.Lane{Key: s.partition, Generation: mark}, May: s.connected}, done)
+	s.writer.Write(out, done)
+}
+
+// addText adds a header as setText sets one.
+func addText(w *jspub.Write, name, text string) {
+	if text != "" {
+		w.Header = append(w.Header, jspub.Field{Name: name, Value: headerText(text)})
+	}
 }
 
 // markText is the marker as a header has it.
@@ -77,24 +80,16 @@ func (s *sink) markText(mark uint64) string {
 	return last.text
 }
 
-// connected says whether the connection is still that of the marker.
-func (s *sink) connected() error {
-	if s.app.nc.Stats().Reconnects != s.connection.Load() {
-		return errReconnected
-	}
-	return nil
-}
-
-func (a *App) fillEgress(out *nats.Msg, h *headers, m *actor.EgressMessage) {
+func (a *App) fillEgress(out *jspub.Write, m *actor.EgressMessage) {
 	out.Subject = a.names.egress(m.ID, m.Key, *a.prefixes.Load())
 	out.Data = m.Value.Data
-	h.setText(HeaderType, m.Value.Type)
-	h.setText(HeaderKey, m.Key)
-	h.setText(HeaderTopic, m.Topic)
+	addText(out, HeaderType, m.Value.Type)
+	addText(out, HeaderKey, m.Key)
+	addText(out, HeaderTopic, m.Topic)
 }
 
 func (s *sink) Mark(body []byte, after uint64, done func(actor.WriteResult)) {
-	s.connection.Store(s.app.nc.Stats().Reconnects)
+	s.connection.Store(s.app.pub.Connection())
 	s.app.pub.Publish(&nats.Msg{
 		Subject: s.markSubject,
 		Header:  nats.Header{headerExpected: {strconv.FormatUint(after, 10)}},

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -32,11 +31,11 @@ type timers struct {
 }
 
 func (t *timers) Put(timer actor.Timer, done func(actor.WriteResult)) {
-	t.app.writers.timers.Write(&jspub.Write{Msg: &nats.Msg{
+	t.app.writers.timers.Write(&jspub.Write{
 		Subject: t.subject + timerKey(t.partition, timer.ID),
-		Header:  nats.Header{headerExpected: {"0"}},
+		Header:  []jspub.Field{{Name: headerExpected, Value: "0"}},
 		Data:    encodeTimer(&timer),
-	}}, func(r actor.WriteResult) {
+	}, func(r actor.WriteResult) {
 		if r.Outcome == actor.Rejected { // it is there, or its removal is
 			r = actor.WriteResult{Outcome: actor.Stored, Seq: r.Seq}
 		}
@@ -45,10 +44,12 @@ func (t *timers) Put(timer actor.Timer, done func(actor.WriteResult)) {
 }
 
 func (t *timers) Delete(id actor.TimerID, done func(actor.WriteResult)) {
-	t.app.writers.timers.Write(&jspub.Write{Msg: &nats.Msg{
+	t.app.writers.timers.Write(&jspub.Write{
 		Subject: t.subject + timerKey(t.partition, id),
-		Header:  nats.Header{headerOperation: {operationPurge}, headerRollup: {jetstream.MsgRollupSubject}, headerTTL: {markerTTL}},
-	}}, done)
+		Header: []jspub.Field{
+			{Name: headerOperation, Value: operationPurge}, {Name: headerRollup, Value: jetstream.MsgRollupSubject}, {Name: headerTTL, Value: markerTTL},
+		},
+	}, done)
 }
 
 func parseTimerKey(key string) (actor.TimerID, bool) {

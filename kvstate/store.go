@@ -123,20 +123,18 @@ func (p *partition) Write(k actor.StateKey, r actor.StateRecord, revision uint64
 		return
 	}
 	at := deadline(r.State)
-	h := nats.Header{
-		headerExpected: {strconv.FormatUint(revision, 10)},
-		headerCommit:   {strconv.FormatUint(r.Commit, 10)},
-		headerExpires:  {strconv.FormatInt(at, 10)},
-	}
+	h := append(make([]jspub.Field, 0, 6),
+		jspub.Field{Name: headerExpected, Value: strconv.FormatUint(revision, 10)},
+		jspub.Field{Name: headerCommit, Value: strconv.FormatUint(r.Commit, 10)},
+		jspub.Field{Name: headerExpires, Value: strconv.FormatInt(at, 10)})
 	if at != 0 {
 		p.expires(at)
 	}
 	if len(r.State) == 0 {
-		h[headerOperation] = []string{operationPurge}
-		h[headerRollup] = []string{jetstream.MsgRollupSubject}
-		h[headerTTL] = []string{p.markerTTL}
+		h = append(h, jspub.Field{Name: headerOperation, Value: operationPurge},
+			jspub.Field{Name: headerRollup, Value: jetstream.MsgRollupSubject}, jspub.Field{Name: headerTTL, Value: p.markerTTL})
 	}
-	p.writer.Write(&jspub.Write{Msg: &nats.Msg{Subject: p.prefix + key, Header: h, Data: data}}, done)
+	p.writer.Write(&jspub.Write{Subject: p.prefix + key, Header: h, Data: data}, done)
 }
 
 // MaxState leaves room for Base64, which adds a third, and for the names,

@@ -2,6 +2,7 @@ package gather
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,7 +68,7 @@ type Gatherer[T any] struct {
 	limits Limits
 
 	mu      sync.Mutex
-	queue   []*item[T]
+	queue   []item[T]
 	singles int  // on their way
 	batch   bool // one is on its way
 	resting bool // after a batch
@@ -93,7 +94,7 @@ func New[T any](s Stream[T], l Limits) *Gatherer[T] {
 // with its outcome, possibly before it returns.
 func (g *Gatherer[T]) Write(w T, size int, lane Lane, done func(actor.WriteResult)) {
 	g.mu.Lock()
-	g.queue = append(g.queue, &item[T]{write: w, size: size, lane: lane, done: done})
+	g.queue = append(g.queue, item[T]{write: w, size: size, lane: lane, done: done})
 	g.mu.Unlock()
 	g.pump()
 }
@@ -126,42 +127,44 @@ func (g *Gatherer[T]) next() func() {
 	if g.batch && !mutant.On("gather-behind-batch") || len(g.queue) == 0 {
 		return nil
 	}
-	head := g.queue[0]
+	head := &g.queue[0]
 	switch {
 	case g.isBroken(head):
+		done := head.done
 		g.shift(1)
-		return func() { head.done(actor.WriteResult{Outcome: actor.Unknown, Err: ErrBehindUnknown}) }
+		return func() { done(actor.WriteResult{Outcome: actor.Unknown, Err: ErrBehindUnknown}) }
 	case head.alone || len(g.queue) < g.limits.Least:
 		if g.singles >= g.limits.Singles {
 			return nil
 		}
+		write, done := head.write, head.done
 		g.shift(1)
 		g.singles++
-		return func() { g.stream.Single(head.write, func(r actor.WriteResult) { g.wrote(head, r) }) }
+		return func() { g.stream.Single(write, func(r actor.WriteResult) { g.wrote(done, r) }) }
 	case g.resting:
 		return nil
 	}
 	taken := g.take()
 	g.batch, g.began = true, g.stream.Now()
 	writes := make([]T, len(taken))
-	for i, it := range taken {
-		writes[i] = it.write
+	for i := range taken {
+		writes[i] = taken[i].write
 	}
 	return func() { g.stream.Batch(writes, func(r BatchResult) { g.wroteBatch(taken, r) }) }
 }
 
 // take takes a batch from the queue, whose head is in it.
-func (g *Gatherer[T]) take() []*item[T] {
+func (g *Gatherer[T]) take() []item[T] {
 	n, size := 0, 0
 	for n < len(g.queue) && n < g.limits.Most {
-		it := g.queue[n]
+		it := &g.queue[n]
 		size += it.size
 		if n > 1 && size > g.limits.Bytes || g.isBroken(it) {
 			break
 		}
 		n++
 	}
-	taken := append([]*item[T](nil), g.queue[:n]...)
+	taken := slices.Clone(g.queue[:n])
 	g.shift(n)
 	return taken
 }
@@ -177,11 +180,11 @@ func (g *Gatherer[T]) isBroken(it *item[T]) bool {
 	return it.lane.Generation > 0 && it.lane.Generation <= g.broken[it.lane.Key] && !mutant.On("gather-behind-unknown")
 }
 
-func (g *Gatherer[T]) wrote(it *item[T], r actor.WriteResult) {
+func (g *Gatherer[T]) wrote(done func(actor.WriteResult), r actor.WriteResult) {
 	g.mu.Lock()
 	g.singles--
 	g.mu.Unlock()
-	it.done(r)
+	done(r)
 	g.pump()
 }
 
@@ -203,7 +206,7 @@ func (g *Gatherer[T]) rest() {
 // wroteBatch takes the outcome of a batch. If its end was not stored, that says
 // little about each of these writes, so they are made again, singly, before any
 // other.
-func (g *Gatherer[T]) wroteBatch(taken []*item[T], r BatchResult) {
+func (g *Gatherer[T]) wroteBatch(taken []item[T], r BatchResult) {
 	if r.Stored < len(taken) && mutant.On("gather-cut-is-stored") {
 		r.Stored = len(taken)
 	}
@@ -212,7 +215,8 @@ func (g *Gatherer[T]) wroteBatch(taken []*item[T], r BatchResult) {
 	g.batch = false
 	g.rest()
 	if r.Rest == actor.Unknown {
-		for _, it := range rest {
+		for i := range rest {
+			it := &rest[i]
 			g.broken[it.lane.Key] = max(g.broken[it.lane.Key], it.lane.Generation)
 		}
 	} else {
@@ -220,22 +224,22 @@ func (g *Gatherer[T]) wroteBatch(taken []*item[T], r BatchResult) {
 		rest = nil
 	}
 	g.mu.Unlock()
-	for i, it := range stored {
-		it.done(actor.WriteResult{Outcome: actor.Stored, Seq: r.Seq - uint64(len(stored)-1-i)})
+	for i := range stored {
+		stored[i].done(actor.WriteResult{Outcome: actor.Stored, Seq: r.Seq - uint64(len(stored)-1-i)})
 	}
-	for _, it := range rest {
-		it.done(actor.WriteResult{Outcome: actor.Unknown, Err: r.Err})
+	for i := range rest {
+		rest[i].done(actor.WriteResult{Outcome: actor.Unknown, Err: r.Err})
 	}
 	g.pump()
 }
 
 // again has the rest of a batch written singly; mu is held.
-func (g *Gatherer[T]) again(taken, rest []*item[T]) {
+func (g *Gatherer[T]) again(taken, rest []item[T]) {
 	if len(rest) > 0 && mutant.On("gather-cut-again") {
 		rest = taken
 	}
-	for _, it := range rest {
-		it.alone = true
+	for i := range rest {
+		rest[i].alone = true
 	}
 	if mutant.On("gather-refused-last") {
 		g.queue = append(g.queue, rest...)

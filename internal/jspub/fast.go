@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetfn/jetfn/actor"
@@ -48,8 +47,8 @@ type fastGathered struct{ gathered }
 
 // Batch is part of gather.Stream.
 func (w fastGathered) Batch(ms []*Write, done func(gather.BatchResult)) {
-	if err := may(ms); err != nil { // one by one, they learn it themselves
-		done(gather.BatchResult{Rest: actor.Refused, Err: err})
+	if !w.pub.may(ms...) { // one by one, they learn it themselves
+		done(gather.BatchResult{Rest: actor.Refused, Err: ErrReconnected})
 		return
 	}
 	b := &fastBatch{}
@@ -65,7 +64,7 @@ func (w fastGathered) Batch(ms []*Write, done func(gather.BatchResult)) {
 		return
 	}
 	prefix := w.pub.prefix + w.nonce + strconv.FormatUint(id, 36) + fastMiddle
-	if ack, sent := sendFast(w.pub.nc, prefix, ms); !sent {
+	if ack, sent := w.pub.sendFast(prefix, ms); !sent {
 		if done, _ := w.pub.take(id); done != nil {
 			done(ack)
 		}
@@ -75,7 +74,9 @@ func (w fastGathered) Batch(ms []*Write, done func(gather.BatchResult)) {
 // sendFast hands a batch to the network. If one of its messages can't be sent,
 // the batch ends before it. If nothing can be sent, or not the end, the outcome
 // is known.
-func sendFast(nc *nats.Conn, prefix string, ms []*Write) (Ack, bool) {
+func (p *Publisher) sendFast(prefix string, ms []*Write) (Ack, bool) {
+	l := p.letter()
+	defer p.giveBack(l)
 	for i, m := range ms {
 		op := fastAppend
 		switch i {
@@ -84,19 +85,27 @@ func sendFast(nc *nats.Conn, prefix string, ms []*Write) (Ack, bool) {
 		case 0:
 			op = fastStart
 		}
-		m.Msg.Reply = prefix + strconv.Itoa(i+1) + "." + op + fastSuffix
-		err := nc.PublishMsg(m.Msg)
+		l.say(m.Subject, m.Data, m.Header, nil)
+		l.msg.Reply = fastReply(prefix, i+1, op)
+		err := p.nc.PublishMsg(&l.msg)
 		if err == nil {
 			continue
 		}
 		if i == 0 {
 			return localError(err), false
 		}
-		end := prefix + strconv.Itoa(i+1) + "." + fastEnd + fastSuffix
-		if err := nc.PublishRequest(ms[0].Msg.Subject, end, nil); err != nil {
+		if err := p.nc.PublishRequest(ms[0].Subject, fastReply(prefix, i+1, fastEnd), nil); err != nil {
 			return unknown(err), false
 		}
 		break
 	}
 	return Ack{}, true
+}
+
+// fastReply is the reply subject of a batch's message.
+func fastReply(prefix string, number int, op string) string {
+	b := make([]byte, 0, 128)
+	b = strconv.AppendInt(append(b, prefix...), int64(number), 10)
+	b = append(append(append(b, '.'), op...), fastSuffix...)
+	return string(b)
 }

@@ -1,7 +1,6 @@
 package jspub_test
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,12 +117,12 @@ func TestAFastBatchEndsBeforeWhatMayNotBeStoredAndOthersAreStored(t *testing.T) 
 		}},
 		"too large for the stream": {map[int]actor.Outcome{100: actor.Refused}, func(int) *jspub.Write {
 			m := plain("s.bad")
-			m.Msg.Data = make([]byte, 10_000)
+			m.Data = make([]byte, 10_000)
 			return m
 		}},
 		"too large for the server": {map[int]actor.Outcome{100: actor.Refused, 499: actor.Refused}, func(int) *jspub.Write {
 			m := plain("s.bad")
-			m.Msg.Data = make([]byte, 2<<20)
+			m.Data = make([]byte, 2<<20)
 			return m
 		}},
 	} {
@@ -293,7 +292,7 @@ func TestAConnectionThatBreaksInFastBatchesLeavesNoGapInALane(t *testing.T) {
 	const lanes, each = 2, 2000
 	var results []actor.WriteResult
 	for g := range uint64(lanes) {
-		connection := nc.Stats().Reconnects
+		connection := nc.Stats().Reconnects + 1 // as Publisher.Connection has it
 		results = append(results, writeAll(t, w, each, func(i int) *jspub.Write {
 			if i == each/2 {
 				if err := nc.ForceReconnect(); err != nil {
@@ -302,12 +301,7 @@ func TestAConnectionThatBreaksInFastBatchesLeavesNoGapInALane(t *testing.T) {
 			}
 			m := numbered(int(g)*each + i)
 			m.Lane = gather.Lane{Key: 1, Generation: g + 1}
-			m.May = func() error {
-				if nc.Stats().Reconnects != connection {
-					return errors.New("another connection")
-				}
-				return nil
-			}
+			m.Connection = connection
 			return m
 		})...)
 		<-again

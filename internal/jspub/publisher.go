@@ -43,6 +43,7 @@ type Publisher struct {
 	sub     *nats.Subscription
 	prefix  string
 	timeout time.Duration
+	letters sync.Pool // of *letter
 
 	mu     sync.Mutex
 	calls  []call // in the order of their ids, from base on
@@ -98,6 +99,10 @@ func (p *Publisher) publish(m *nats.Msg, parse func(*nats.Msg) Ack, done func(Ac
 		done(localError(err))
 	}
 }
+
+// Connection is the number of the connection that there is now: another one
+// after each time that it was lost.
+func (p *Publisher) Connection() uint64 { return p.nc.Stats().Reconnects + 1 }
 
 // Do publishes m and waits. The error is that of ctx; the outcome is then
 // unknown.

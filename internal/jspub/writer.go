@@ -2,6 +2,7 @@ package jspub
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync/atomic"
@@ -35,16 +36,22 @@ const (
 	writerRestMost = 20 * time.Millisecond
 )
 
+// ErrReconnected means that a message was not sent, since the connection that
+// it was meant for is lost.
+var ErrReconnected = errors.New("the connection is another one than the one that the message belongs to")
+
 // Write is one message for a Writer.
 type Write struct {
-	Msg *nats.Msg
+	Subject string
+	Header  []Field // of different names
+	Data    []byte
 	// ID is the Nats-Msg-Id of a message that is stored singly.
 	ID string
 	// Lane orders the write; see gather.Lane.
 	Lane gather.Lane
-	// May is asked right before the message is handed to the network, unless
-	// it is nil. Its error means that the message must not be sent any more.
-	May func() error
+	// Connection is the one that the message has to go over, or not at all, as
+	// Publisher.Connection counts them; zero: any.
+	Connection uint64
 }
 
 // Writer is a way into one stream. Where the stream takes batches, messages
@@ -78,20 +85,22 @@ func (w *Writer) Write(m *Write, done func(actor.WriteResult)) {
 		w.single(m, done)
 		return
 	}
-	w.gather.Write(m, len(m.Msg.Data), m.Lane, done)
+	w.gather.Write(m, len(m.Data), m.Lane, done)
 }
 
 func (w *Writer) single(m *Write, done func(actor.WriteResult)) {
-	if m.May != nil {
-		if err := m.May(); err != nil {
-			done(actor.WriteResult{Outcome: actor.Unknown, Err: err})
-			return
-		}
+	if !w.pub.may(m) {
+		done(actor.WriteResult{Outcome: actor.Unknown, Err: ErrReconnected})
+		return
 	}
+	l := w.pub.letter()
+	defer w.pub.giveBack(l)
+	var id []Field
 	if m.ID != "" {
-		m.Msg.Header[headerMsgID] = []string{m.ID}
+		id = []Field{{headerMsgID, m.ID}}
 	}
-	w.pub.Publish(m.Msg, func(a Ack) { done(a.WriteResult) })
+	l.say(m.Subject, m.Data, m.Header, id)
+	w.pub.Publish(&l.msg, func(a Ack) { done(a.WriteResult) })
 }
 
 // gathered is the Writer as its gatherer sees it.
@@ -102,45 +111,42 @@ func (w gathered) Single(m *Write, done func(actor.WriteResult)) { w.single(m, d
 
 // Batch is part of gather.Stream.
 func (w gathered) Batch(ms []*Write, done func(gather.BatchResult)) {
-	if err := may(ms); err != nil { // one by one, they learn it themselves
-		done(gather.BatchResult{Rest: actor.Refused, Err: err})
+	if !w.pub.may(ms...) { // one by one, they learn it themselves
+		done(gather.BatchResult{Rest: actor.Refused, Err: ErrReconnected})
 		return
 	}
+	l := w.pub.letter()
+	defer w.pub.giveBack(l)
 	id := w.nonce + strconv.FormatUint(w.count.Add(1), 36)
-	for i, m := range ms[:len(ms)-1] {
-		mark(m, id, i)
-		m.Msg.Reply = ""
-		if err := w.pub.nc.PublishMsg(m.Msg); err != nil {
-			unmark(ms[:i+1])
+	last := len(ms) - 1
+	for i, m := range ms[:last] {
+		l.say(m.Subject, m.Data, m.Header, []Field{{headerBatch, id}, {headerBatchSeq, strconv.Itoa(i + 1)}})
+		if err := w.pub.nc.PublishMsg(&l.msg); err != nil {
 			// The server drops what it got.
 			done(gather.BatchResult{Rest: actor.Refused, Err: fmt.Errorf("batch not committed: %w", err)})
 			return
 		}
 	}
-	last := ms[len(ms)-1]
-	mark(last, id, len(ms)-1)
-	last.Msg.Header[headerBatchCommit] = []string{"1"}
-	w.pub.publish(last.Msg, func(m *nats.Msg) Ack { return parseBatch(m, id, len(ms)) }, func(a Ack) {
+	m := ms[last]
+	l.say(m.Subject, m.Data, m.Header, []Field{{headerBatch, id}, {headerBatchSeq, strconv.Itoa(last + 1)}, {headerBatchCommit, "1"}})
+	w.pub.publish(&l.msg, func(m *nats.Msg) Ack { return parseBatch(m, id, len(ms)) }, func(a Ack) {
 		if a.Outcome == actor.Stored {
 			done(gather.BatchResult{Stored: len(ms), Seq: a.Seq})
 			return
 		}
-		unmark(ms)
 		done(gather.BatchResult{Rest: a.Outcome, Err: a.Err})
 	})
 }
 
-// may says why one of the messages must not be sent any more.
-func may(ms []*Write) error {
+// may says whether messages may be sent over the connection that there is now.
+func (p *Publisher) may(ms ...*Write) bool {
+	now := p.Connection()
 	for _, m := range ms {
-		if m.May == nil {
-			continue
-		}
-		if err := m.May(); err != nil {
-			return err
+		if m.Connection != 0 && m.Connection != now {
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 // Now is part of gather.Stream.
@@ -148,20 +154,3 @@ func (w gathered) Now() time.Duration { return time.Since(w.start) }
 
 // After is part of gather.Stream.
 func (w gathered) After(d time.Duration, f func()) { time.AfterFunc(d, f) }
-
-func mark(m *Write, id string, i int) {
-	if m.Msg.Header == nil {
-		m.Msg.Header = nats.Header{}
-	}
-	m.Msg.Header[headerBatch] = []string{id}
-	m.Msg.Header[headerBatchSeq] = []string{strconv.Itoa(i + 1)}
-}
-
-// unmark makes messages single ones again.
-func unmark(ms []*Write) {
-	for _, m := range ms {
-		delete(m.Msg.Header, headerBatch)
-		delete(m.Msg.Header, headerBatchSeq)
-		delete(m.Msg.Header, headerBatchCommit)
-	}
-}

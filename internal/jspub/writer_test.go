@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetfn/jetfn/actor"
@@ -50,11 +49,11 @@ func writeAll(t *testing.T, w *jspub.Writer, n int, message func(i int) *jspub.W
 }
 
 func plain(subject string, headers ...string) *jspub.Write {
-	m := &nats.Msg{Subject: subject, Header: nats.Header{}, Data: []byte(subject)}
+	m := &jspub.Write{Subject: subject, Data: []byte(subject)}
 	for i := 0; i < len(headers); i += 2 {
-		m.Header[headers[i]] = []string{headers[i+1]}
+		m.Header = append(m.Header, jspub.Field{Name: headers[i], Value: headers[i+1]})
 	}
-	return &jspub.Write{Msg: m}
+	return m
 }
 
 func TestWhatPilesUpIsStoredInBatchesAndEachLearnsWhere(t *testing.T) {
@@ -103,9 +102,9 @@ func TestAWriteThatMustNotBeStoredTakesNoOtherWithIt(t *testing.T) {
 		m := plain("s."+strconv.Itoa(i), "Nats-Expected-Last-Subject-Sequence", "0")
 		switch i {
 		case bad:
-			m.Msg.Header["Nats-Expected-Last-Subject-Sequence"] = []string{"7"}
+			m.Header[0].Value = "7"
 		case large:
-			m.Msg.Data = make([]byte, 2<<20) // more than the server takes
+			m.Data = make([]byte, 2<<20) // more than the server takes
 		}
 		return m
 	})
