@@ -87,6 +87,10 @@ e2e-setup: ## Install the StateFun SDKs for e2e into .e2e, and build their progr
 smoke: e2e-setup ## Send MESSAGES=n (100000) trees of commands to functions of four SDKs while processes die. RUN=Python picks one.
 	JETFN_SMOKE_MESSAGES=$(or $(MESSAGES),100000) $(GO) test -tags e2e -count=1 -timeout 3h -v -run 'TestCommandsOfStateFunsSmokeTest/$(RUN)' ./e2e
 
+.PHONY: power
+power: ## Let the power of a worker's disk fail FAILURES=n (50) times under load; needs root. SYNC, SEED and DIR (of the disk's image) change it.
+	JETFN_POWER_FAILURES=$(or $(FAILURES),50) JETFN_POWER_SYNC=$(SYNC) JETFN_POWER_SEED=$(SEED) JETFN_POWER_DIR=$(DIR) $(GO) test -tags e2e -count=1 -timeout 3h -v -run TestAPowerFailure ./e2e
+
 .PHONY: bench
 bench: build ## Measure the standard set, into docs/performance.md. BENCHFLAGS='-rounds 1 -duration 3s -only http -note …' changes it.
 	$(GO) run ./internal/bench/standard -jetfn bin/jetfn -page docs/performance.md $(BENCHFLAGS)

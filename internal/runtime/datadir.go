@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -98,6 +99,11 @@ func (d *dataDir) checkFormat() error {
 	if err != nil {
 		return fmt.Errorf("read the format of data directory %s: %w", d.path, err)
 	}
+	if len(bytes.Trim(text, "\x00")) == 0 {
+		// A power failure did this to versions that didn't sync the file, all
+		// of which wrote format 1.
+		return d.writeFormat(name)
+	}
 	version, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(string(text), "jetfn data ")))
 	if err != nil {
 		return fmt.Errorf("data directory %s: its file %s is not jetfn's: %q", d.path, formatFile, text)
@@ -108,16 +114,43 @@ func (d *dataDir) checkFormat() error {
 	return nil
 }
 
-// writeFormat leaves either no file or a whole one behind.
+// writeFormat leaves either no file or a whole one behind, also after a power
+// failure, and the directory with it.
 func (d *dataDir) writeFormat(name string) error {
 	temporary := name + ".new"
-	if err := os.WriteFile(temporary, fmt.Appendf(nil, "jetfn data %d\n", dataFormat), 0o640); err != nil {
-		return fmt.Errorf("write the format of data directory %s: %w", d.path, err)
+	err := writeSynced(temporary, fmt.Appendf(nil, "jetfn data %d\n", dataFormat))
+	if err == nil {
+		err = os.Rename(temporary, name)
 	}
-	if err := os.Rename(temporary, name); err != nil {
+	for _, dir := range []string{d.path, filepath.Dir(d.path)} {
+		if err == nil {
+			err = syncDir(dir)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("write the format of data directory %s: %w", d.path, err)
 	}
 	return nil
+}
+
+func writeSynced(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(content); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(name string) error {
+	dir, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func (d *dataDir) natsDir() string { return filepath.Join(d.path, natsDir) }

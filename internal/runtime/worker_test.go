@@ -183,6 +183,23 @@ func TestANewerDataDirectoryIsRefused(t *testing.T) {
 	}
 }
 
+// Earlier versions didn't sync it, so a power failure soon after the first
+// start left the name without the content.
+func TestAFormatThatAPowerFailureEmptiedIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "\x00\x00\x00\x00"} {
+		dir := t.TempDir()
+		name := filepath.Join(dir, "FORMAT")
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		start(t, runtime.Config{Module: greeter(t), DataDir: dir})
+		if got, err := os.ReadFile(name); err != nil || string(got) != "jetfn data 1\n" {
+			t.Errorf("FORMAT after a start on %q = %q, %v", text, got, err)
+		}
+	}
+}
+
 func TestWhatCannotWorkIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 	t.Parallel()
 	empty := &module.Module{}
