@@ -379,6 +379,9 @@ type Config struct {
 	// SinkWindow is how many egress messages may be on their way at once. The
 	// default is 1,024, as many as go in one batch.
 	SinkWindow int
+	// MarkerLife is after what time the streams of egress and dead letters
+	// remove a message; zero: never. Markers there are written again before.
+	MarkerLife time.Duration
 }
 
 // WithDefaults returns cfg with its zero fields filled in.

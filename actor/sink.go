@@ -26,6 +26,7 @@ type sink struct {
 	used     bool
 	mark     uint64 // sequence of our marker; the last one known while fencing
 	markBody []byte // of the marker being written
+	markedAt int64  // when our latest marker was on its way
 	marks    uint64 // markers written by this owner
 	scans    uint64 // asked for by this owner
 	foreign  bool   // since our last marker another owner may have stored messages
@@ -48,12 +49,13 @@ type sink struct {
 type sinkPhase uint8
 
 const (
-	sinkClosed  sinkPhase = iota // no marker of ours yet
-	sinkOpen                     // our marker is the last
-	sinkTrouble                  // something failed: waiting for what is in flight
-	sinkResting                  // waiting for the pause to pass
-	sinkReading                  // reading the last marker
-	sinkMarking                  // writing ours
+	sinkClosed   sinkPhase = iota // no marker of ours yet
+	sinkOpen                      // our marker is the last
+	sinkRenewing                  // the marker gets old: waiting for what is in flight
+	sinkTrouble                   // something failed: waiting for what is in flight
+	sinkResting                   // waiting for the pause to pass
+	sinkReading                   // reading the last marker
+	sinkMarking                   // writing ours
 	sinkScanning
 )
 
@@ -81,7 +83,7 @@ func (s *sink) add(m SinkMessage, effect *applying, d *durableCommit) {
 	size := m.size()
 	s.p.applier.waiting += size
 	s.queue = append(s.queue, &sinkItem{message: m, effect: effect, size: size, sent: d.recovered})
-	fencing := s.phase == sinkMarking || s.phase == sinkScanning || s.phase == sinkOpen
+	fencing := s.phase == sinkMarking || s.phase == sinkScanning || s.phase == sinkOpen || s.phase == sinkRenewing
 	if fencing && effect.number <= s.unsafe && !mutant.On("sink-commit-in-flight") {
 		s.phase, s.foreign = sinkTrouble, true
 	}
@@ -104,6 +106,8 @@ func (s *sink) pump() {
 	switch s.phase {
 	case sinkOpen:
 		s.publish()
+	case sinkRenewing:
+		s.renew()
 	case sinkClosed:
 		if s.used {
 			s.read()
@@ -153,10 +157,7 @@ func (s *sink) stored(id SinkID, res WriteResult) {
 		return
 	}
 	s.next = min(s.next, at)
-	if s.phase == sinkOpen {
-		s.phase = sinkTrouble
-		s.p.notice(noticeDebug, "sink refused a message", it.message.Source, res.Err)
-	}
+	s.notStored(it, res.Err)
 }
 
 // occupy counts the messages of an address that are on their way, where that
@@ -225,7 +226,7 @@ func (s *sink) gotMark(m Mark, err error) {
 }
 
 func (s *sink) writeMark(after uint64) {
-	s.phase = sinkMarking
+	s.phase, s.markedAt = sinkMarking, s.p.now
 	// No marker at all may be another owner's that the stream's limits have
 	// removed (E6).
 	if after != s.mark || after == 0 && !mutant.On("sink-trusts-no-marker") {
@@ -301,6 +302,7 @@ func (s *sink) scanned(count uint64, ids []SinkID, err error) {
 func (s *sink) open() {
 	s.phase, s.markBody, s.foreign = sinkOpen, nil, false
 	clear(s.busy)
+	s.renewInTime()
 	s.publish()
 }
 

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -163,6 +164,9 @@ func (c Config) telemetry(worker string) telemetry.Options {
 	o.Service, o.Worker, o.Version, o.Log = c.App, worker, c.Version, c.Log
 	return o
 }
+
+// egressMaxAge is for how long egress and dead letters are kept.
+func (c Config) egressMaxAge() time.Duration { return cmp.Or(c.EgressMaxAge, 7*24*time.Hour) }
 
 func (c Config) embedded() bool { return len(c.NATSURLs) == 0 }
 

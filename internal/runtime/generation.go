@@ -52,7 +52,8 @@ func newGeneration(w *worker, b *backbone) *generation {
 		cfg := actor.Config{
 			Partition: p, Partitions: b.app.Partitions(),
 			TrimDelay: w.cfg.trimDelay(), EgressLimited: w.cfg.EgressMaxBytes > 0,
-			Observer: observer{w.meters.tally, w.meters.Tracer, w.meters.tally.tails}, LetterID: b.app.DeadLetterID,
+			MarkerLife: w.cfg.egressMaxAge(),
+			Observer:   observer{w.meters.tally, w.meters.Tracer, w.meters.tally.tails}, LetterID: b.app.DeadLetterID,
 		}
 		w.cfg.Limits.apply(&cfg)
 		g.seats = append(g.seats, &seat{

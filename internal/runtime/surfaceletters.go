@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -173,7 +172,7 @@ func (g *generation) replay(ctx context.Context, l *broker.StoredLetter) (gatewa
 
 // remembered is how long a replay is: longer than the letter is there.
 func (g *generation) remembered() time.Duration {
-	return cmp.Or(g.worker.cfg.EgressMaxAge, 7*24*time.Hour) + 24*time.Hour
+	return g.worker.cfg.egressMaxAge() + 24*time.Hour
 }
 
 // replayable is the message that a letter holds, if it can be sent again.

@@ -67,6 +67,7 @@ func mutants() map[string]string {
 		"send-order":              "S3: any acknowledgement means delivered",
 		"sink-any-scan":           "E4: the answer to an earlier scan is taken",
 		"sink-commit-in-flight":   "E4: no second fence for a commit in flight at the first",
+		"sink-renewal-forgives":   "E6: what failed while the marker got old isn't looked for",
 		"sink-scan-from-last":     "E5: the scan begins at the highest sequence seen",
 		"sink-scan-from-publish":  "E5: the scan begins at the first publish",
 		"sink-trusts-no-marker":   "E6: no marker means that nobody had one",

@@ -161,9 +161,18 @@ func MakePlan(seed uint64) *Plan {
 	p.sweeps()
 	p.route(rand.New(rand.NewPCG(seed, 0x726f757465)))
 	p.cronSchedule()
+	p.markerLife(rand.New(rand.NewPCG(seed, 0x6d61726b)))
 	k.Config.FlushMost = pick[int64](r, 1, 300, 2000)
 	slices.SortStableFunc(p.Items, func(a, b Item) int { return int(a.At - b.At) })
 	return p
+}
+
+// markerLife has sinks write their markers again from time to time, in some
+// worlds.
+func (p *Plan) markerLife(r *rand.Rand) {
+	if r.IntN(3) == 0 {
+		p.Knobs.Config.MarkerLife = pick(r, 40*time.Millisecond, 400*time.Millisecond, 4*time.Second)
+	}
 }
 
 // route delays some of the messages, and lets others come from a foreign
