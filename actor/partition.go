@@ -48,6 +48,7 @@ type Partition struct {
 	edits         map[Address][]*waitingEdit
 	stalled       []*activation
 	fetching      map[fetchKey][]*fetch
+	inEach        int // inputs in the stored message that was read again last
 	completed     []*completion
 	commitAt      int64 // until then they wait for the rest of the burst
 	burst         burst

@@ -5,8 +5,14 @@ import (
 	"slices"
 )
 
-// fetchAhead is how many spilled inputs of an address are read again at once.
-const fetchAhead = 64
+const (
+	// fetchAhead is how many spilled inputs of an address are asked for at
+	// once.
+	fetchAhead = 64
+	// shareMost is how many inputs an address may have queued to get those
+	// that others have asked for.
+	shareMost = 4 * fetchAhead
+)
 
 // spilledInput is an InputID of a queued input that is not in memory, in half
 // of its bytes: there may be a million.
@@ -30,14 +36,25 @@ func (p *Partition) spilledID(s spilledInput) InputID {
 // refill reads spilled inputs of act again when its queue runs low. While an
 // address has spilled inputs, everything that follows is spilled too, so that
 // order is kept.
+//
+// It asks for no more stored messages than are likely to hold fetchAhead inputs
+// together, whoever they are for: share gives the rest to others. Else each of
+// a thousand addresses would read the same messages for itself.
 func (p *Partition) refill(act *activation) {
 	if act.fetches > 0 || len(act.spilled) == 0 || len(act.queue) > fetchAhead/2 {
 		return
 	}
 	n := min(fetchAhead, len(act.spilled))
-	for _, s := range act.spilled[:n] {
-		id := p.spilledID(s)
+	var last fetchKey
+	for i, messages := 0, 0; i < n; i++ {
+		id := p.spilledID(act.spilled[i])
 		key := fetchKey{id.Source, id.Seq}
+		if key != last {
+			if messages++; messages > max(fetchAhead/max(p.inEach, 1), 1) {
+				return
+			}
+			last = key
+		}
 		if len(p.fetching[key]) == 0 {
 			p.request(fetchInput{id.Source, id.Seq})
 		}
@@ -74,16 +91,26 @@ func (p *Partition) fetched(source Source, seq uint64, d *Delivery, err error) {
 		return
 	}
 	delete(p.fetching, key)
+	p.inEach = len(d.Inputs)
 	for _, f := range waiting {
-		if f.id.Index < len(d.Inputs) {
-			f.envelope = &d.Inputs[f.id.Index].Envelope
-		}
+		f.envelope = d.envelope(f.id.Index)
 		f.act.arrived = append(f.act.arrived, f)
 		f.act.fetches--
 		if f.act.fetches == 0 {
 			p.unspill(f.act)
 		}
 	}
+	p.share(d)
+}
+
+// envelope is a copy of an input's: a reference would keep all of them in
+// memory. It is nil if there is no such input.
+func (d *Delivery) envelope(index int) *Envelope {
+	if index >= len(d.Inputs) {
+		return nil
+	}
+	e := d.Inputs[index].Envelope
+	return &e
 }
 
 // unspill puts the inputs of a finished round of reading into the queue, in
@@ -107,4 +134,26 @@ func (p *Partition) unspill(act *activation) {
 	act.spilled = act.spilled[n:]
 	p.spilled -= n
 	p.schedule(act)
+}
+
+// share gives those inputs of a message that nobody has asked for to the
+// addresses for which they are the next ones, while there is room.
+func (p *Partition) share(d *Delivery) {
+	for i := range d.Inputs {
+		if p.resident >= p.cfg.ResidentInputs || p.residentBytes >= p.cfg.ResidentBytes {
+			return
+		}
+		act := p.activations[d.Inputs[i].Envelope.Target]
+		if act == nil || act.fetches > 0 || len(act.spilled) == 0 || len(act.queue) >= shareMost {
+			continue
+		}
+		id := InputID{d.Source, d.Seq, i}
+		if p.spilledID(act.spilled[0]) != id {
+			continue
+		}
+		e := d.envelope(i)
+		p.hold(act, queuedInput{id: id, envelope: e}, e.Size())
+		act.spilled = act.spilled[1:]
+		p.spilled--
+	}
 }
