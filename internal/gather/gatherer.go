@@ -48,7 +48,7 @@ type Limits struct {
 	Bytes   int // in one batch, unless one write alone is larger
 	// Rest is how long no batch begins after one, in parts of the time that
 	// that one took, and RestMost the most of it. A batch has a price of its
-	// own; with more in each, fewer are needed.
+	// own; with more in each, fewer are needed. A full one doesn't wait.
 	Rest     int
 	RestMost time.Duration
 }
@@ -72,6 +72,7 @@ type Gatherer[T any] struct {
 	singles int  // on their way
 	batch   bool // one is on its way
 	resting bool // after a batch
+	rests   int  // begun
 	began   time.Duration
 	broken  map[int]uint64 // the generation up to which a lane is broken
 	pumping bool           // some goroutine is making the writes
@@ -141,7 +142,7 @@ func (g *Gatherer[T]) next() func() {
 		g.shift(1)
 		g.singles++
 		return func() { g.stream.Single(write, func(r actor.WriteResult) { g.wrote(done, r) }) }
-	case g.resting:
+	case g.resting && len(g.queue) < g.limits.Most: // a full batch gains nothing by waiting
 		return nil
 	}
 	taken := g.take()
@@ -195,9 +196,11 @@ func (g *Gatherer[T]) rest() {
 		return
 	}
 	g.resting = true
+	g.rests++
+	this := g.rests
 	g.stream.After(d, func() {
 		g.mu.Lock()
-		g.resting = false
+		g.resting = g.resting && g.rests != this
 		g.mu.Unlock()
 		g.pump()
 	})

@@ -211,6 +211,26 @@ func TestAfterABatchNoneBeginsForAWhile(t *testing.T) {
 	s.want(t, "after a slow batch", "rest 30ns")
 }
 
+func TestAFullBatchDoesNotWait(t *testing.T) {
+	t.Parallel()
+	s, o := &stream{}, &outcomes{}
+	g := gather.New(s, gather.Limits{Singles: 1, Least: 2, Most: 3, Bytes: 1000, Rest: 2, RestMost: 30})
+	write(g, o, gather.Lane{}, "a", "b", "c", "d", "e", "f", "g")
+	s.want(t, "at first", "a", "[b c]")
+	s.now += 10
+	s.answer(stored(1))
+	s.answer(stored(3))
+	s.want(t, "after a batch, with a full one waiting", "rest 20ns", "[d e f]")
+	s.now += 10
+	s.answer(stored(6))
+	s.want(t, "after that", "rest 20ns", "g")
+	write(g, o, gather.Lane{}, "h", "i")
+	s.alarms[0]()
+	s.want(t, "once the first rest would be over")
+	write(g, o, gather.Lane{}, "j")
+	s.want(t, "once three wait", "[h i j]")
+}
+
 // instant stores everything at once, sometimes not all of it.
 type instant struct {
 	mu   sync.Mutex
