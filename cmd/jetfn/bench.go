@@ -30,6 +30,7 @@ type benchCommand struct {
 	LimitTime    time.Duration `default:"3s" help:"How long to measure each limit."`
 	Sample       time.Duration `default:"0s" help:"How often to note memory, disk and backlog; 0: never."`
 	Bounded      bool          `help:"Fail if memory, journal or disk grow, or a backlog drains slowly; needs --sample."`
+	DrainLeast   float64       `default:"0" help:"Records a second with which a backlog has to drain, with --bounded; 0: four fifths of those while it grew."`
 	EgressMaxAge time.Duration `default:"168h" help:"How long records are kept."`
 	Data         string        `help:"Directory for the data, which must be new or empty; the default is a temporary one."`
 	Profile      string        `placeholder:"DIR" help:"Write CPU, mutex, block and allocation profiles there."`
@@ -55,7 +56,7 @@ func (b *benchCommand) Run(ctx context.Context, c console) error {
 		return err
 	}
 	if b.Bounded {
-		err = errors.Join(err, result.Bounded())
+		err = errors.Join(err, result.Bounded(b.DrainLeast))
 	}
 	if b.Output == outputJSON {
 		return errors.Join(err, json.NewEncoder(c.out).Encode(result))

@@ -163,11 +163,33 @@ func wantAbout(t *testing.T, l *bench.Ledger, latency, publish, total float64) {
 	}
 }
 
+func TestWhatIsRefusedDoesNotCount(t *testing.T) {
+	t.Parallel()
+	l := bench.NewLedger()
+	for i := range 3 {
+		l.Send(i+1, i+1)
+	}
+	l.Refuse(1, 5)
+	l.Ack(0, 5)
+	l.Deliver(0, 7)
+	if sent, err := l.Sent(), l.Problem(); sent != 2 || err != nil {
+		t.Errorf("%d messages count, and %v is wrong, want 2 and nothing", sent, err)
+	}
+	if latency, _, _ := l.Latencies(); latency.Max < 1.9 || latency.Max > 2.1 {
+		t.Errorf("the latency is %+v, want that of the message with a record", latency)
+	}
+	l.Deliver(1, 8)
+	if l.Problem() == nil {
+		t.Error("a refused message has a record, and nothing is wrong")
+	}
+}
+
 func TestTheLedgerNoticesWhatComesTwice(t *testing.T) {
 	t.Parallel()
 	for name, do := range map[string]func(*bench.Ledger, uint64){
 		"acknowledgement": func(l *bench.Ledger, i uint64) { l.Ack(i, 5); l.Ack(i, 6) },
 		"record":          func(l *bench.Ledger, i uint64) { l.Deliver(i, 5); l.Deliver(i, 6) },
+		"refusal":         func(l *bench.Ledger, i uint64) { l.Refuse(i, 5); l.Refuse(i, 6) },
 		"foreign record":  func(l *bench.Ledger, _ uint64) { l.Deliver(99, 5) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -250,19 +272,22 @@ func TestGrowthIsNoticed(t *testing.T) {
 		late    bench.Sample
 		backlog uint64
 		drain   float64
+		least   float64
 		bounded bool
 	}{
-		"flat":            {flat, 0, 0, true},
-		"memory":          {grown(func(s *bench.Sample) { s.RSS = 400 << 20 }), 0, 0, false},
-		"journal":         {grown(func(s *bench.Sample) { s.Journal = 400 << 20 }), 0, 0, false},
-		"disk":            {grown(func(s *bench.Sample) { s.Disk = 1000 << 20 }), 0, 0, false},
-		"mailbox and all": {grown(func(s *bench.Sample) { s.Disk, s.Mailbox = 1000<<20, 600<<20 }), 10_000, 1000, true},
-		"slow drain":      {flat, 10_000, 500, false},
+		"flat":            {flat, 0, 0, 0, true},
+		"memory":          {grown(func(s *bench.Sample) { s.RSS = 400 << 20 }), 0, 0, 0, false},
+		"journal":         {grown(func(s *bench.Sample) { s.Journal = 400 << 20 }), 0, 0, 0, false},
+		"disk":            {grown(func(s *bench.Sample) { s.Disk = 1000 << 20 }), 0, 0, 0, false},
+		"mailbox and all": {grown(func(s *bench.Sample) { s.Disk, s.Mailbox = 1000<<20, 600<<20 }), 10_000, 1000, 0, true},
+		"slow drain":      {flat, 10_000, 500, 0, false},
+		"slow for least":  {flat, 10_000, 1500, 2000, false},
+		"fast enough":     {flat, 10_000, 2000, 2000, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := &bench.Result{PerSecond: 1000, Backlog: c.backlog, DrainPerSecond: c.drain, Samples: []bench.Sample{flat, flat, c.late, c.late}}
-			if err := r.Bounded(); (err == nil) != c.bounded || err != nil && !errors.Is(err, bench.ErrUnbounded) {
+			if err := r.Bounded(c.least); (err == nil) != c.bounded || err != nil && !errors.Is(err, bench.ErrUnbounded) {
 				t.Errorf("Bounded = %v, want bounded: %t", err, c.bounded)
 			}
 		})

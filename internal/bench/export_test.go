@@ -32,13 +32,22 @@ func NewLedger() *Ledger {
 func ms(n int) int64 { return int64(n) * int64(time.Millisecond) }
 
 // Send enters a message.
-func (l *Ledger) Send(scheduled, now int) uint64 { return l.l.send(ms(scheduled), ms(now)) }
+func (l *Ledger) Send(scheduled, now int) uint64 { return l.l.send(0, ms(scheduled), ms(now)) }
 
 // Ack notes an acknowledgement.
 func (l *Ledger) Ack(index uint64, now int) { l.l.ack(index, ms(now)) }
 
 // Deliver notes a record.
 func (l *Ledger) Deliver(index uint64, now int) { l.l.deliver(index, ms(now)) }
+
+// Refuse notes a refusal.
+func (l *Ledger) Refuse(index uint64, now int) { l.l.refuse(index, ms(now)) }
+
+// Sent is how many messages count.
+func (l *Ledger) Sent() uint64 {
+	sent, _, _, _ := l.l.counts()
+	return sent
+}
 
 // Problem is the first thing that was wrong.
 func (l *Ledger) Problem() error { return l.l.problem }
@@ -60,9 +69,8 @@ func Verify(ctx context.Context, base string, sent []uint64, counts [][]uint64) 
 	r := newReader(l, clock{time.Now()}, len(sent), func() {})
 	for key, n := range sent {
 		for range n {
-			l.ack(l.send(1, 1), 2)
+			l.ack(l.send(key, 1, 1), 2)
 		}
-		_ = key
 	}
 	index := uint64(0)
 	for key := range counts {

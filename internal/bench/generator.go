@@ -27,6 +27,7 @@ type generator struct {
 	payload []byte
 	random  *rand.Rand
 	subject string // of every key, without it
+	open    bool   // publishes whatever becomes of it, so that it may be refused
 }
 
 // clock counts nanoseconds since the run's start, from 1.
@@ -36,7 +37,8 @@ func (c clock) now() int64 { return int64(time.Since(c.start)) + 1 }
 
 func newGenerator(nc *nats.Conn, l *ledger, c clock, cfg Config) (*generator, error) {
 	g := &generator{
-		nc: nc, inbox: nc.NewInbox() + ".", ledger: l, clock: c,
+		open: cfg.Rate > 0,
+		nc:   nc, inbox: nc.NewInbox() + ".", ledger: l, clock: c,
 		slots: make(chan struct{}, max(1, cfg.InFlight)), sent: make([]uint64, cfg.Keys),
 		payload: message(nil, cfg.Payload, 0), random: rand.New(rand.NewPCG(1, 2)),
 	}
@@ -54,6 +56,10 @@ func newGenerator(nc *nats.Conn, l *ledger, c clock, cfg Config) (*generator, er
 func (g *generator) acknowledged(m *nats.Msg) {
 	now := g.clock.now()
 	index, err := strconv.ParseUint(m.Subject[len(g.inbox):], 10, 64)
+	if err == nil && g.open && bytes.Contains(m.Data, []byte(`"code":429`)) {
+		g.ledger.refuse(index, now)
+		return
+	}
 	if err == nil && (len(m.Data) == 0 || bytes.Contains(m.Data, []byte(`"error"`))) {
 		err = fmt.Errorf("message %d was refused: %s %s", index, m.Data, m.Header.Get("Status"))
 	}
@@ -69,7 +75,7 @@ func (g *generator) acknowledged(m *nats.Msg) {
 // publish sends one message that was due at the given time.
 func (g *generator) publish(due int64) error {
 	key := g.random.IntN(len(g.sent))
-	index := g.ledger.send(due, g.clock.now())
+	index := g.ledger.send(key, due, g.clock.now())
 	putIndex(g.payload, index)
 	g.sent[key]++
 	if err := g.nc.PublishRequest(g.subject+keyText(key), g.inbox+strconv.FormatUint(index, 10), g.payload); err != nil {

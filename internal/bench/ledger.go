@@ -24,6 +24,8 @@ type ledger struct {
 	chunks    []*chunk
 	acked     uint64
 	delivered uint64
+	refused   map[int]uint64 // messages that the broker would not store, by key
+	refusals  uint64
 
 	from, to  int64  // the measuring window; zero: not begun, or not ended
 	inWindow  uint64 // delivered in it
@@ -41,10 +43,11 @@ type chunk struct {
 
 type entry struct {
 	scheduled, sent, acked, delivered int64
+	key                               int
 }
 
 func newLedger() *ledger {
-	l := &ledger{}
+	l := &ledger{refused: map[int]uint64{}}
 	for _, h := range []**hdrhistogram.Histogram{&l.latency, &l.publish, &l.wholePath} {
 		*h = hdrhistogram.New(1, longest, figures)
 	}
@@ -52,7 +55,7 @@ func newLedger() *ledger {
 }
 
 // send enters a message that is about to be published.
-func (l *ledger) send(scheduled, now int64) (index uint64) {
+func (l *ledger) send(key int, scheduled, now int64) (index uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	index = l.next
@@ -60,7 +63,7 @@ func (l *ledger) send(scheduled, now int64) (index uint64) {
 	if at := index - l.first; at == uint64(len(l.chunks))*chunkSize {
 		l.chunks = append(l.chunks, &chunk{open: chunkSize})
 	}
-	*l.entry(index) = entry{scheduled: scheduled, sent: now}
+	*l.entry(index) = entry{scheduled: scheduled, sent: now, key: key}
 	return index
 }
 
@@ -85,6 +88,21 @@ func (l *ledger) ack(index uint64, now int64) {
 	e.acked = now
 	l.acked++
 	l.complete(index, e)
+}
+
+// refuse notes that the broker has not stored a message, and says so.
+func (l *ledger) refuse(index uint64, now int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entry(index)
+	if e == nil || e.acked != 0 || e.delivered != 0 {
+		l.fail(fmt.Errorf("message %d was refused, and has an acknowledgement or a record, or was never published", index))
+		return
+	}
+	e.acked, e.delivered = now, now
+	l.refused[e.key]++
+	l.refusals++
+	l.closeEntry(index)
 }
 
 // deliver notes the record of a message.
@@ -115,6 +133,12 @@ func (l *ledger) complete(index uint64, e *entry) {
 		observe(l.publish, e.acked-e.scheduled)
 		observe(l.wholePath, e.delivered-e.scheduled)
 	}
+	l.closeEntry(index)
+}
+
+// closeEntry lets go of entries once nothing more is expected for any of a
+// chunk.
+func (l *ledger) closeEntry(index uint64) {
 	c := l.chunks[(index-l.first)/chunkSize]
 	c.open--
 	for len(l.chunks) > 0 && l.chunks[0].open == 0 {
@@ -146,11 +170,25 @@ func (l *ledger) end(now int64) (invocations uint64) {
 	return l.inWindow
 }
 
-// counts are those since the start.
+// counts are those since the start; what was refused counts as not sent.
 func (l *ledger) counts() (sent, acked, delivered uint64, problem error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.next, l.acked, l.delivered, l.problem
+	return l.next - l.refusals, l.acked, l.delivered, l.problem
+}
+
+// refusedInAll is how many messages were refused.
+func (l *ledger) refusedInAll() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refusals
+}
+
+// refusedOf is how many messages to a key were refused.
+func (l *ledger) refusedOf(key int) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused[key]
 }
 
 // fillLatencies says how long the messages of the window took.

@@ -21,7 +21,11 @@ func (r *run) pass(ctx context.Context, what string, d, every time.Duration) err
 	bar := progressbar.NewOptions64(max(1, d.Milliseconds()),
 		progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what), progressbar.OptionSetWidth(20),
 		progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false))
-	began, before, sampled := time.Now(), uint64(0), time.Now()
+	before := uint64(0)
+	if every > 0 {
+		r.began, r.sampled = time.Now(), time.Now()
+	}
+	began := time.Now()
 	tick := time.NewTicker(progressStep)
 	defer tick.Stop()
 	end := time.NewTimer(d)
@@ -35,11 +39,8 @@ func (r *run) pass(ctx context.Context, what string, d, every time.Duration) err
 			return nil
 		case <-tick.C:
 		}
-		if every > 0 && time.Since(sampled) >= every {
-			sampled = sampled.Add(every)
-			if err := r.sample(ctx, began); err != nil && ctx.Err() == nil {
-				return err
-			}
+		if err := r.sampleEvery(ctx, every); err != nil {
+			return err
 		}
 		_, _, delivered, _ := r.ledger.counts()
 		if before > 0 {

@@ -49,6 +49,7 @@ type Result struct {
 	Drain               float64  `json:"drain_ms"`           // from the last publish to the last record
 	DrainPerSecond      float64  `json:"drain_per_s"`        // records of the backlog; zero: there was none
 	Backlog             uint64   `json:"backlog"`            // messages without a record when the publishing ended
+	Refused             uint64   `json:"refused"`            // messages of the open loop that the worker would not store, and said so
 	CallsPerInv         float64  `json:"calls_per_inv"`      // of the function: fewer than one where messages share a call
 	Fsyncs              int64    `json:"fsyncs"`             // within the duration; -1: not known
 	FsyncsFrom          string   `json:"fsyncs_from"`        // how they were counted
@@ -134,6 +135,9 @@ func (r *Result) WriteText(w io.Writer) error {
 	row("fsyncs", "%d (%s)", r.Fsyncs, r.FsyncsFrom)
 	row("start", "ready after %.0f ms, first record %.1f ms later", r.Start, r.FirstReply)
 	row("end", "backlog %d, drained in %.0f ms (%.0f/s)", r.Backlog, r.Drain, r.DrainPerSecond)
+	if r.Refused > 0 {
+		row("refused", "%d messages, since more waited to be stored than the worker may hold", r.Refused)
+	}
 	for _, s := range r.Samples {
 		row("sample", "%.0f s: backlog %d, RSS %d MiB, disk %d MiB, mailbox %d MiB, journal %d MiB, egress %d MiB",
 			s.At, s.Backlog, s.RSS>>20, s.Disk>>20, s.Mailbox>>20, s.Journal>>20, s.Egress>>20)

@@ -57,6 +57,8 @@ type run struct {
 	started  time.Duration // how long the worker took
 	syncs    *syncCounter
 	samples  []Sample
+	began    time.Time // the measuring, if samples are taken
+	sampled  time.Time // when the latest sample was due
 
 	publishing, reading, asking *nats.Conn
 	js                          jetstream.JetStream
@@ -180,8 +182,11 @@ func (r *run) measure(ctx context.Context) (*Result, error) {
 	}
 	result := r.result(before, after, invocations, ended)
 	result.IdleRSS, result.FirstReply = idle.RSS, milliseconds(first)
-	result.Backlog, result.Drain = r.drain(ctx)
-	result.Samples = r.samples
+	result.Backlog, result.Drain, err = r.drain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result.Samples, result.Refused = r.samples, r.ledger.refusedInAll()
 	if result.Backlog > 0 && result.Drain > 0 {
 		const perSecond = 1000
 		result.DrainPerSecond = perSecond * float64(result.Backlog) / result.Drain
@@ -214,8 +219,9 @@ func (r *run) first(ctx context.Context) (time.Duration, error) {
 	return 0, errors.Join(fmt.Errorf("the first message caused no record within %v", firstPatience), ctx.Err())
 }
 
-// drain waits until all messages have their records, or no more come.
-func (r *run) drain(ctx context.Context) (backlog uint64, took float64) {
+// drain waits until all messages have their records, or no more come. Samples
+// go on meanwhile.
+func (r *run) drain(ctx context.Context) (backlog uint64, took float64, err error) {
 	began, moved := time.Now(), time.Now()
 	published, _, delivered, _ := r.ledger.counts()
 	backlog = published - delivered
@@ -227,9 +233,12 @@ func (r *run) drain(ctx context.Context) (backlog uint64, took float64) {
 		if now != delivered {
 			delivered, moved = now, time.Now()
 		}
+		if err := r.sampleEvery(ctx, r.cfg.Sample); err != nil {
+			return 0, 0, err
+		}
 		pause(ctx, drainCheck)
 	}
-	return backlog, milliseconds(time.Since(began))
+	return backlog, milliseconds(time.Since(began)), nil
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/jetfn/jetfn/gateway"
@@ -33,6 +34,10 @@ func verify(ctx context.Context, base string, sent []uint64, l *ledger, r *reade
 	r.mu.Unlock()
 	if wrong > 0 {
 		problems = append(problems, fmt.Errorf("%d wrong records, such as: %s", wrong, strings.Join(texts, "; ")))
+	}
+	sent = slices.Clone(sent)
+	for key := range sent {
+		sent[key] -= l.refusedOf(key)
 	}
 	for key, n := range sent {
 		if last[key] != n {
