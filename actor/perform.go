@@ -107,6 +107,8 @@ func (d *performer) perform(r Request) {
 		d.ports.State.Write(key, r.record, r.revision, func(res WriteResult) {
 			d.host.Post(func(part *Partition) { part.states.written(key, res) })
 		})
+	case loadState:
+		d.load(r)
 	case putTimer:
 		d.ports.Timers.Put(r.timer, func(res WriteResult) {
 			d.host.Post(func(part *Partition) { part.timers.putDone(r.timer.ID, res) })
@@ -148,6 +150,24 @@ func (d *performer) sink(i sinkIndex) Sink {
 		return d.ports.Egress
 	}
 	return d.ports.DeadLetters
+}
+
+// load reads a record, with others if the store can.
+func (d *performer) load(r loadState) {
+	reader, ok := d.ports.State.(StateReader)
+	if !ok || r.alone {
+		d.read(r)
+		return
+	}
+	reader.Read(r.key, func(l LoadedState, ok bool) {
+		d.host.Post(func(part *Partition) {
+			if ok {
+				part.states.answered(r.key, l, nil)
+			} else {
+				part.states.unread(r.key)
+			}
+		})
+	})
 }
 
 // read carries out a request that blocks.

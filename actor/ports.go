@@ -163,6 +163,15 @@ type StateStore interface {
 	MaxState() int
 }
 
+// StateReader is a StateStore that reads the records of many keys together.
+type StateReader interface {
+	StateStore
+	// Read reads the record of k as Load does, without blocking, and calls done
+	// once, possibly before it returns. Unless ok is true nothing is known, and
+	// Load is to be asked: whatever is unusual is left to it.
+	Read(k StateKey, done func(l LoadedState, ok bool))
+}
+
 // ErrStateLost means that a foreign write has destroyed an address's state.
 var ErrStateLost = errors.New("state lost to a foreign write")
 

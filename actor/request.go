@@ -61,7 +61,10 @@ type (
 		count          uint64 // tells the answer from one to an earlier request
 	}
 	// loadState is answered by stateLoaded.
-	loadState struct{ key StateKey }
+	loadState struct {
+		key   StateKey
+		alone bool // reading it with others brought nothing
+	}
 	// writeState is answered by stateWritten.
 	writeState struct {
 		key      StateKey

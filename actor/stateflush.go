@@ -75,7 +75,7 @@ func (s *states) written(k StateKey, res WriteResult) {
 		e.pause = statePause
 		s.applied(e, res.Seq, e.written, e.removed)
 	case Rejected:
-		s.p.request(loadState{k}) // conflict goes on
+		s.p.request(loadState{key: k}) // conflict goes on
 	case Refused, Unknown:
 		s.p.after(e.pause, func() {
 			if e.inFlight {

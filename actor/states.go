@@ -144,7 +144,7 @@ func (s *states) whenLoaded(e *entry, then func()) {
 	}
 	e.loading = append(e.loading, then)
 	if len(e.loading) == 1 {
-		s.p.request(loadState{e.key})
+		s.p.request(loadState{key: e.key})
 	}
 }
 
@@ -168,6 +168,13 @@ func (s *states) answered(k StateKey, l LoadedState, err error) {
 	}
 }
 
+// unread takes note that a read with others brought nothing.
+func (s *states) unread(k StateKey) {
+	if !s.p.stopped() {
+		s.p.request(loadState{key: k, alone: true})
+	}
+}
+
 func (s *states) readFailed(e *entry, err error) {
 	pause := e.pause
 	e.pause = min(2*e.pause, statePauseMax)
@@ -180,7 +187,7 @@ func (s *states) readFailed(e *entry, err error) {
 		pause = lostPause
 		s.p.refuseEdits(e.addr, err)
 	}
-	s.p.after(pause, func() { s.p.request(loadState{e.key}) })
+	s.p.after(pause, func() { s.p.request(loadState{key: e.key}) })
 }
 
 func (s *states) load(e *entry, l LoadedState) {

@@ -48,8 +48,9 @@ type Store struct {
 	pub        *jspub.Publisher
 	writer     *jspub.Writer
 	nc         *nats.Conn
-	prefix     string // of the bucket's subjects
-	direct     string // of subjects of direct reads; empty: the stream's leader is asked
+	prefix     string  // of the bucket's subjects
+	direct     string  // of subjects of direct reads; empty: the stream's leader is asked
+	reader     *reader // where there are direct reads
 	partitions int
 
 	markerTTL string
@@ -92,6 +93,7 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, erro
 	}
 	if cfg.Alone {
 		s.direct = directReads + stream.CachedInfo().Config.Name + "." + prefix
+		s.reader = &reader{pub: pub, subject: directReads + stream.CachedInfo().Config.Name, prefix: prefix, decode: s.decode}
 	}
 	s.soonest.Store(never)
 	return s, nil
@@ -101,8 +103,15 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, erro
 // that are under way become unknown.
 func (s *Store) Close() { s.pub.Close() }
 
-// Partition returns the view of partition p.
-func (s *Store) Partition(p int) actor.StateStore { return &partition{Store: s, number: p} }
+// Partition returns the view of partition p. Where the bucket is read directly
+// it is an actor.StateReader too.
+func (s *Store) Partition(p int) actor.StateStore {
+	view := &partition{Store: s, number: p}
+	if s.reader == nil {
+		return view
+	}
+	return &reading{view}
+}
 
 // partition is the part of the bucket that one owner writes.
 type partition struct {

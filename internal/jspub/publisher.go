@@ -56,8 +56,9 @@ type Publisher struct {
 // call is a publish that waits; done is nil once it has been answered.
 type call struct {
 	done     func(Ack)
-	parse    func(*nats.Msg) Ack // nil: parseAck
-	batch    *fastBatch          // whose answers these are; most have none
+	parse    func(*nats.Msg) Ack  // nil: parseAck
+	batch    *fastBatch           // whose answers these are; most have none
+	each     func(*nats.Msg) bool // takes one of several answers; nil: there is but one
 	deadline time.Time
 }
 
@@ -134,6 +135,23 @@ func (p *Publisher) Ask(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 	}
 }
 
+// AskAll publishes m and hands each answer to it over, one after the other,
+// until one of them is the last, which each reports. Then it calls done, or
+// else, once, with the reason why no more come; each may still run then.
+func (p *Publisher) AskAll(m *nats.Msg, each func(*nats.Msg) (last bool), done func(error)) {
+	id, ok := p.register(call{each: each, done: func(a Ack) { done(a.Err) }})
+	if !ok {
+		done(ErrClosed)
+		return
+	}
+	m.Reply = p.prefix + strconv.FormatUint(id, 36)
+	if err := p.nc.PublishMsg(m); err != nil {
+		if done, _ := p.take(id); done != nil {
+			done(localError(err))
+		}
+	}
+}
+
 // Close ends the publisher. The outcome of what waits is unknown.
 func (p *Publisher) Close() {
 	p.abandon()
@@ -174,7 +192,7 @@ func (p *Publisher) take(id uint64) (done func(Ack), parse func(*nats.Msg) Ack) 
 	}
 	c := &p.calls[id-p.base]
 	done, parse = c.done, c.parse
-	c.done, c.parse, c.batch = nil, nil, nil
+	c.done, c.parse, c.batch, c.each = nil, nil, nil, nil
 	p.drop()
 	if parse == nil {
 		parse = parseAck
@@ -205,9 +223,29 @@ func (p *Publisher) onAck(m *nats.Msg) {
 	if err != nil {
 		return
 	}
+	if each := p.each(id); each != nil {
+		if !each(m) {
+			return
+		}
+		if done, _ := p.take(id); done != nil {
+			done(Ack{})
+		}
+		return
+	}
 	if done, parse := p.take(id); done != nil {
 		done(parse(m))
 	}
+}
+
+// each returns what takes the answers to the call with this id; nil if it takes
+// but one.
+func (p *Publisher) each(id uint64) func(*nats.Msg) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if id < p.base || id-p.base >= uint64(len(p.calls)) {
+		return nil
+	}
+	return p.calls[id-p.base].each
 }
 
 // expire answers what has waited too long.

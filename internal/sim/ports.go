@@ -16,7 +16,7 @@ func portsOf(o *owner) actor.Ports {
 		Outbox:      &outbox{o, inner.Outbox},
 		Egress:      &sink{o: o, inner: inner.Egress, index: egress, port: "egress"},
 		DeadLetters: &sink{o: o, inner: inner.DeadLetters, index: letters, port: "dead letters"},
-		State:       &state{o, inner.State},
+		State:       stateOf(o, inner.State),
 		Timers:      &timers{o, inner.Timers},
 		Inbox:       &inbox{o, inner.Inbox},
 		Pauses:      &pauses{o, inner.Pauses},
@@ -277,6 +277,27 @@ func (s *sink) Scan(ctx context.Context, after, through uint64) ([]actor.SinkID,
 type state struct {
 	o     *owner
 	inner actor.StateStore
+}
+
+// reading is a state store that reads many records together, as seen by a
+// partition: each may be left to Load.
+type reading struct{ *state }
+
+// stateOf is what half of the worlds have the one of, and half the other.
+func stateOf(o *owner, inner actor.StateStore) actor.StateStore {
+	s := &state{o, inner}
+	if o.w.plan.Seed%2 == 0 {
+		return s
+	}
+	return &reading{s}
+}
+
+// Read is part of actor.StateReader.
+func (r *reading) Read(k actor.StateKey, done func(actor.LoadedState, bool)) {
+	r.o.Go(actor.WorkRead, func(ctx context.Context) {
+		l, err := r.Load(ctx, k)
+		done(l, err == nil && !l.Foreign)
+	})
 }
 
 // Load is part of actor.StateStore.
