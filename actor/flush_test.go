@@ -1,6 +1,7 @@
 package actor_test
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"sync"
@@ -162,4 +163,36 @@ func (s *heldSink) answer(n int) {
 	for _, publish := range slices.Backward(now) {
 		publish()
 	}
+}
+
+func TestStatesLeaveMemoryByTheirSizeAndAreReadAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		large := func(_ context.Context, b *actor.Batch) (*actor.Effects, error) {
+			there, _ := b.State.Get("large")
+			data := append(there.Value.Data, make([]byte, 100<<10)...)
+			return &actor.Effects{
+				Mutations: []actor.Mutation{{Name: "large", Value: actor.Value{Type: "test/bytes", Data: data}}},
+				Egress:    emit(strconv.Itoa(len(data) >> 10)).Egress,
+			}, nil
+		}
+		m := actortest.NewMemory()
+		cfg := actor.Config{Partitions: 1, CachedBytes: 350 << 10}
+		a := run(t, m, actor.NewProcessor(cfg, m.Ports(0), catalog{"large": {Function: function(large)}}, actor.NewCalls(0), zerolog.Nop()))
+		defer a.end()
+		for i := range 10 {
+			a.send(to("large", strconv.Itoa(i)), "x")
+		}
+		time.Sleep(time.Minute)
+		if n := a.proc.Stats().CachedAddresses; n != 3 {
+			t.Errorf("%d states of 100 KiB are in memory, where 350 KiB are allowed", n)
+		}
+		for _, id := range []string{"9", "0"} { // in memory, and not
+			a.send(to("large", id), "x")
+			time.Sleep(time.Minute)
+			if got := a.emitted(); got[len(got)-1] != "200" {
+				t.Errorf("the second call of %s leaves %s KiB, want 200", id, got[len(got)-1])
+			}
+		}
+	})
 }

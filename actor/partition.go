@@ -187,7 +187,7 @@ func (p *Partition) Stats() Stats {
 	s := p.stats
 	s.Newest = p.writer.commit
 	s.Unapplied, s.Timers, s.Resident = len(p.applier.queue), p.timers.armed, p.resident+len(p.routes.waiting)
-	s.Spilled, s.CachedAddresses = p.spilled, len(p.states.entries)
+	s.Spilled, s.CachedAddresses = p.spilled, len(p.states.entries)+len(p.states.resting.index)
 	s.EgressPending = len(p.sinks[sinkEgress].queue) + len(p.sinks[sinkDeadLetters].queue)
 	for _, n := range p.sources {
 		s.Drops += n.dropsTotal
@@ -377,6 +377,9 @@ type Config struct {
 	// CachedStates is how many idle addresses keep their state in memory. The
 	// default is 4,096.
 	CachedStates int
+	// CachedBytes bounds the memory that these states take. The default is a
+	// share of 128 MiB, 512 KiB at least.
+	CachedBytes int
 	// SinkWindow is how many egress messages may be on their way at once. The
 	// default is 1,024, as many as go in one batch.
 	SinkWindow int
@@ -405,6 +408,7 @@ func (cfg Config) WithDefaults() Config {
 	def(&cfg.ResidentBytes, 4<<20)
 	def(&cfg.SpilledInputs, 1_000_000)
 	def(&cfg.CachedStates, 4096)
+	def(&cfg.CachedBytes, max(128<<20/cfg.Partitions, 512<<10))
 	def(&cfg.SinkWindow, 1024)
 	if cfg.Incarnation == 0 {
 		cfg.Incarnation = rand.Uint64()

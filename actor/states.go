@@ -1,7 +1,6 @@
 package actor
 
 import (
-	"container/list"
 	"errors"
 	"slices"
 
@@ -20,8 +19,8 @@ const (
 // commits into the store (PROTOCOL K1–K6).
 type states struct {
 	p       *Partition
-	entries map[StateKey]*entry
-	idle    *list.List // of *entry: clean and without an activation, oldest first
+	entries map[StateKey]*entry // in use, or with changes that aren't stored
+	resting *resting            // all others that are in memory
 	// merging is how many of the last changes, in parts of mergingAll, would
 	// have shared a record with the one before if that had waited longer.
 	merging int64
@@ -35,9 +34,8 @@ const mergingAll = 1 << 20
 // entry of a table of its.
 type entry struct {
 	key    StateKey
-	addr   Address       // of key
-	users  int           // activations and queries that need it here
-	at     *list.Element // in idle
+	addr   Address // of key
+	users  int     // activations and queries that need it here
 	loaded bool
 	lost   error // why the state can't be loaded
 	pause  int64
@@ -83,21 +81,21 @@ type stateWaiter struct {
 }
 
 func newStates(p *Partition) *states {
-	return &states{p: p, entries: map[StateKey]*entry{}, idle: list.New()}
+	return &states{p: p, entries: map[StateKey]*entry{}, resting: newResting(p.cfg.CachedStates, p.cfg.CachedBytes)}
 }
 
 func (s *states) entry(k StateKey) *entry {
 	e := s.entries[k]
 	if e == nil {
 		e = &entry{key: k, addr: k.Address, pause: statePause}
+		s.resting.take(e)
 		s.entries[k] = e
-	}
-	if e.at != nil {
-		s.idle.Remove(e.at)
-		e.at = nil
 	}
 	return e
 }
+
+// known reports whether the record of k is in memory, or on its way.
+func (s *states) known(k StateKey) bool { return s.entries[k] != nil || s.resting.has(k) }
 
 // use returns the entry of k and keeps it in memory until release.
 func (s *states) use(k StateKey) *entry {
@@ -112,27 +110,21 @@ func (s *states) release(e *entry) {
 	s.rest(e)
 }
 
-// rest lets go of an entry that nobody needs: it may be evicted (K5). One that
-// was evicted before, maybe by a caller's caller, stays so: its key may have
-// another entry by now.
+// rest lets go of an entry that nobody needs: what it says may be evicted (K5).
+// One that rests already, maybe since a caller's caller had it do so, stays as
+// it is: its key may have another entry by now.
 func (s *states) rest(e *entry) {
-	if e.users > 0 || e.at != nil || !e.clean() || s.entries[e.key] != e {
+	if e.users > 0 || !e.clean() || s.entries[e.key] != e {
 		return
 	}
-	if e.passing {
-		delete(s.entries, e.key)
-		return
-	}
-	e.at = s.idle.PushBack(e)
-	for s.idle.Len() > s.p.cfg.CachedStates {
-		oldest := s.idle.Remove(s.idle.Front()).(*entry)
-		oldest.at = nil
-		delete(s.entries, oldest.key)
+	delete(s.entries, e.key)
+	if e.loaded && !e.passing {
+		s.resting.put(e)
 	}
 }
 
 func (e *entry) clean() bool {
-	return !e.inFlight && !e.rewrite && (len(e.pending) == 0 || mutant.On("state-dirty-eviction")) && len(e.overlay) == 0 && len(e.loading) == 0 && e.asked == e.settled
+	return !e.inFlight && !e.rewrite && (len(e.pending) == 0 || mutant.On("state-dirty-eviction")) && len(e.overlay) == 0 && len(e.loading) == 0 && len(e.waiting) == 0 && e.asked == e.settled
 }
 
 // whenLoaded calls then at once or when the record is here. It is not called
@@ -295,6 +287,7 @@ func (s *states) change(e *entry, o overlay, recovered bool) {
 		return
 	case recovered && (effect.number <= e.base || mutant.On("state-replay-newest") && effect.number <= max(e.commit, e.stored)): // K4
 		s.p.done(effect)
+		s.rest(e)
 		return
 	}
 	e.change(o.mutations)
@@ -338,6 +331,7 @@ func (s *states) answerWaiting(k StateKey) {
 		e.waiting[0].reply()
 		e.waiting = e.waiting[1:]
 	}
+	s.rest(e)
 }
 
 // query answers with the state after every invocation that is completed now,

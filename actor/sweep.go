@@ -24,7 +24,7 @@ func (p *Partition) Sweep(k StateKey, reply func(Swept, error)) {
 		reply(Swept{Busy: true}, nil)
 		return
 	}
-	known := p.states.entries[k] != nil
+	known := p.states.known(k)
 	e := p.states.use(k)
 	e.passing = !known
 	if e.lost != nil {

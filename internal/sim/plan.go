@@ -134,6 +134,7 @@ func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
 func MakePlan(seed uint64) *Plan {
 	r := rand.New(rand.NewPCG(seed, 0x6a657466))
 	p := &Plan{Seed: seed, Knobs: makeKnobs(r)}
+	p.Knobs.Config.CachedBytes = [...]int{0, 150, 400}[seed/2%3]
 	k := &p.Knobs
 	switch r.IntN(8) {
 	case 0, 1, 2:
