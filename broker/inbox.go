@@ -3,8 +3,6 @@ package broker
 import (
 	"context"
 	"fmt"
-	"slices"
-	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -15,15 +13,9 @@ import (
 type inbox struct {
 	app       *App
 	partition int
-
-	mu   sync.Mutex
-	last actor.Delivery // the pack that was fetched last; its messages are often fetched one after the other
 }
 
 func (i *inbox) Fetch(ctx context.Context, source actor.Source, seq uint64) (actor.Delivery, error) {
-	if d, ok := i.fetched(source, seq); ok {
-		return d, nil
-	}
 	stream, err := i.app.sourceStream(source)
 	if err != nil {
 		return actor.Delivery{}, err
@@ -39,24 +31,7 @@ func (i *inbox) Fetch(ctx context.Context, source actor.Source, seq uint64) (act
 	if p != i.partition {
 		return actor.Delivery{}, fmt.Errorf("fetch %s message %d: it is partition %d's, not %d's", source, seq, p, i.partition)
 	}
-	if source == actor.SourceMailbox && len(d.Inputs) > 1 {
-		i.mu.Lock()
-		i.last = d
-		i.mu.Unlock()
-		d.Inputs = slices.Clone(d.Inputs)
-	}
 	return d, nil
-}
-
-func (i *inbox) fetched(source actor.Source, seq uint64) (actor.Delivery, bool) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	d := i.last
-	if d.Seq != seq || d.Source != source {
-		return d, false
-	}
-	d.Inputs = slices.Clone(d.Inputs) // the caller owns what it gets
-	return d, true
 }
 
 func (i *inbox) Trim(ctx context.Context, source actor.Source, before uint64) error {
@@ -66,11 +41,6 @@ func (i *inbox) Trim(ctx context.Context, source actor.Source, before uint64) er
 	if before <= 1 {
 		return nil
 	}
-	i.mu.Lock()
-	if i.last.Source == source && i.last.Seq < before {
-		i.last = actor.Delivery{}
-	}
-	i.mu.Unlock()
 	if err := i.app.trimmers[source].trim(ctx, i.partition, before); err != nil {
 		return fmt.Errorf("trim %s: %w", source, err)
 	}
