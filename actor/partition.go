@@ -375,7 +375,7 @@ type Config struct {
 	// known. The default is 1,000,000; beyond it Deliver waits.
 	SpilledInputs int
 	// CachedStates is how many idle addresses keep their state in memory. The
-	// default is 4,096.
+	// default is 16,384.
 	CachedStates int
 	// CachedBytes bounds the memory that these states take. The default is a
 	// share of 128 MiB, 512 KiB at least.
@@ -407,7 +407,7 @@ func (cfg Config) WithDefaults() Config {
 	def(&cfg.ResidentInputs, 4096)
 	def(&cfg.ResidentBytes, 4<<20)
 	def(&cfg.SpilledInputs, 1_000_000)
-	def(&cfg.CachedStates, 4096)
+	def(&cfg.CachedStates, 16_384)
 	def(&cfg.CachedBytes, max(128<<20/cfg.Partitions, 512<<10))
 	def(&cfg.SinkWindow, 1024)
 	if cfg.Incarnation == 0 {
