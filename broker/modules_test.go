@@ -128,9 +128,18 @@ func TestEgressSubjectsAreAddedWhileTheApplicationRuns(t *testing.T) {
 		}
 		return stream.CachedInfo().Config.Subjects
 	}
+	emit := emitter(t, js, app)
+	if got := emit("a"); got != "old.out.a" {
+		t.Errorf("a message lies on %s, want old.out.a", got)
+	}
 	next := map[actor.TypeName]string{{Namespace: "shop", Name: "out"}: "new.out"}
 	if err := app.AddEgress(t.Context(), next); err != nil {
 		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"": "new.out", "b": "new.out.b"} {
+		if got := emit(key); got != want {
+			t.Errorf("a message behind the change lies on %s, want %s", got, want)
+		}
 	}
 	want := []string{"app.egress.>", "app.mark.egress.*", "new.out", "new.out.>", "old.out", "old.out.>"}
 	if diff := cmp.Diff(want, subjects()); diff != "" {
@@ -167,5 +176,38 @@ func TestUsersOfTheEmbeddedServerCanNotChangeTheModule(t *testing.T) {
 		if err := nc.LastError(); !errors.Is(err, nats.ErrPermissionViolation) {
 			t.Errorf("writing the key %s = %v, want a permissions violation", key, err)
 		}
+	}
+}
+
+// emitter returns a function that stores a message to shop/out, with a key
+// unless that is empty, and tells its subject.
+func emitter(t *testing.T, js jetstream.JetStream, app *broker.App) func(key string) string {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), "APP_EGRESS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := app.Ports(0).Egress
+	answers := make(chan actor.WriteResult, 1)
+	stored := func() uint64 {
+		r := <-answers
+		if r.Outcome != actor.Stored {
+			t.Fatalf("outcome %+v", r)
+		}
+		return r.Seq
+	}
+	sink.Mark(nil, 0, func(r actor.WriteResult) { answers <- r })
+	mark, count := stored(), uint64(0)
+	return func(key string) string {
+		count++
+		sink.Publish(actor.SinkMessage{
+			ID: actor.SinkID{Commit: count}, Source: address("ns", "fn", "id"),
+			Egress: &actor.EgressMessage{ID: actor.TypeName{Namespace: "shop", Name: "out"}, Key: key},
+		}, mark, func(r actor.WriteResult) { answers <- r })
+		m, err := stream.GetMsg(t.Context(), stored())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Subject
 	}
 }

@@ -28,14 +28,14 @@ type sink struct {
 	// one, what follows a lost message would overtake it (PROTOCOL E8).
 	connection atomic.Uint64
 
-	// text is that of the marker of the newest message: the partition's next
-	// one most likely has the same.
-	text atomic.Pointer[markText]
+	mark    newest[uint64]     // as a header has it
+	subject newest[egressName] // of egress messages without a key
 }
 
-type markText struct {
-	mark uint64
-	text string
+// egressName is an egress as the module has it that gave out prefixes.
+type egressName struct {
+	id       actor.TypeName
+	prefixes *map[actor.TypeName]string
 }
 
 // sinkHeaders is how many headers most egress messages have at most.
@@ -43,12 +43,13 @@ const sinkHeaders = 8
 
 func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteResult)) {
 	id := s.app.sinkID(m.ID)
+	expected := s.mark.of(mark, func() string { return strconv.FormatUint(mark, 10) })
 	out := &jspub.Write{
 		Header: make([]jspub.Field, 0, sinkHeaders),
 		ID:     id, Lane: gather.Lane{Key: s.partition, Generation: mark}, Connection: s.connection.Load(),
 	}
 	out.Header = append(out.Header, jspub.Field{Name: HeaderID, Value: id},
-		jspub.Field{Name: headerExpected, Value: s.markText(mark)}, jspub.Field{Name: headerExpectedOf, Value: s.markSubject})
+		jspub.Field{Name: headerExpected, Value: expected}, jspub.Field{Name: headerExpectedOf, Value: s.markSubject})
 	addText(out, HeaderSource, m.Source.String())
 	addText(out, HeaderTraceParent, m.Trace.Parent)
 	addText(out, HeaderTraceState, m.Trace.State)
@@ -58,7 +59,7 @@ func (s *sink) Publish(m actor.SinkMessage, mark uint64, done func(actor.WriteRe
 			return
 		}
 	} else {
-		s.app.fillEgress(out, m.Egress)
+		s.fillEgress(out, m.Egress)
 	}
 	s.writer.Write(out, done)
 }
@@ -70,18 +71,10 @@ func addText(w *jspub.Write, name, text string) {
 	}
 }
 
-// markText is the marker as a header has it.
-func (s *sink) markText(mark uint64) string {
-	last := s.text.Load()
-	if last == nil || last.mark != mark {
-		last = &markText{mark, strconv.FormatUint(mark, 10)}
-		s.text.Store(last)
-	}
-	return last.text
-}
-
-func (a *App) fillEgress(out *jspub.Write, m *actor.EgressMessage) {
-	out.Subject = a.names.egress(m.ID, m.Key, *a.prefixes.Load())
+func (s *sink) fillEgress(out *jspub.Write, m *actor.EgressMessage) {
+	prefixes := s.app.prefixes.Load()
+	subject := s.subject.of(egressName{m.ID, prefixes}, func() string { return s.app.names.egressOf(m.ID, *prefixes) })
+	out.Subject = withKey(subject, m.Key)
 	out.Data = m.Value.Data
 	addText(out, HeaderType, m.Value.Type)
 	addText(out, HeaderKey, m.Key)

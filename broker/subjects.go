@@ -233,18 +233,26 @@ func (n names) dlqOf(function actor.TypeName) string {
 
 // egress is the subject of an egress message; prefixes are Config's.
 func (n names) egress(id actor.TypeName, key string, prefixes map[actor.TypeName]string) string {
-	subject, ok := prefixes[id]
-	if !ok {
-		if subject, ok = prefixes[actor.TypeName{Namespace: id.Namespace, Name: "*"}]; ok {
-			subject += "." + token(id.Name)
-		} else {
-			subject = n.app + ".egress." + token(id.Namespace) + "." + token(id.Name)
-		}
+	return withKey(n.egressOf(id, prefixes), key)
+}
+
+// egressOf is the subject of an egress' messages without a key.
+func (n names) egressOf(id actor.TypeName, prefixes map[actor.TypeName]string) string {
+	if subject, ok := prefixes[id]; ok {
+		return subject
 	}
-	if key != "" {
-		subject += "." + token(key)
+	if subject, ok := prefixes[actor.TypeName{Namespace: id.Namespace, Name: "*"}]; ok {
+		return subject + "." + token(id.Name)
 	}
-	return subject
+	return n.app + ".egress." + token(id.Namespace) + "." + token(id.Name)
+}
+
+// withKey is where messages with a key are; an empty one is none.
+func withKey(subject, key string) string {
+	if key == "" {
+		return subject
+	}
+	return subject + "." + token(key)
 }
 
 // egressSubjects are what the egress stream binds, without the markers:

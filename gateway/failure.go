@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -167,28 +168,39 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return min(max(wait, 0), maxRetryAfter)
 }
 
+// trustedLength is for how many bytes there is room at once, on an answer's
+// word.
+const trustedLength = 1 << 20
+
 // readBody reads the body of a good answer, of limit bytes at most.
 func readBody(ctx context.Context, resp *http.Response, body io.Reader, limit int64) ([]byte, *actor.InvokeError) {
-	tooLarge := &actor.InvokeError{
-		Kind: actor.Final, Reason: actor.ReasonLimit, HTTPStatus: resp.StatusCode,
-		Err: fmt.Errorf("the answer is larger than %d bytes", limit),
+	tooLarge := func() *actor.InvokeError {
+		return &actor.InvokeError{
+			Kind: actor.Final, Reason: actor.ReasonLimit, HTTPStatus: resp.StatusCode,
+			Err: fmt.Errorf("the answer is larger than %d bytes", limit),
+		}
 	}
-	if resp.ContentLength > limit && resp.Header.Get("Content-Encoding") == "" {
-		return nil, tooLarge
+	length := max(resp.ContentLength, 0)
+	if resp.Header.Get("Content-Encoding") != "" {
+		length = 0 // that of something else
 	}
-	data, err := io.ReadAll(io.LimitReader(body, limit+1))
-	if int64(len(data)) > limit {
-		return nil, tooLarge
+	if length > limit {
+		return nil, tooLarge()
+	}
+	data := bytes.NewBuffer(make([]byte, 0, min(length, trustedLength)+bytes.MinRead))
+	_, err := data.ReadFrom(io.LimitReader(body, limit+1))
+	if int64(data.Len()) > limit {
+		return nil, tooLarge()
 	}
 	if err != nil {
 		e := &actor.InvokeError{Reason: actor.ReasonProtocol, HTTPStatus: resp.StatusCode}
 		if timedOut(ctx, err) {
 			e.Reason = actor.ReasonTimeout
 		}
-		e.Err = fmt.Errorf("the answer broke off after %d bytes: %w", len(data), orCause(ctx, err))
+		e.Err = fmt.Errorf("the answer broke off after %d bytes: %w", data.Len(), orCause(ctx, err))
 		return nil, e
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // silenceLimit reads a body and gives its call up when nothing comes for
