@@ -1,6 +1,9 @@
 package actor
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // idleMembers is how many goroutines of a crew wait for their next job: jobs
 // come in bursts, when a pack of messages does.
@@ -8,17 +11,17 @@ const idleMembers = 16
 
 // crew runs functions in goroutines that it keeps for the next ones: a call or
 // a read needs more stack than a new goroutine has, and growing it would cost
-// each more than the hand-over does.
+// each more than the hand-over does. It belongs to one goroutine.
 type crew struct {
 	jobs  chan func(ctx context.Context)
-	idle  chan struct{} // a place for each that waits
+	idle  atomic.Int32 // members that wait
 	start func(member func(ctx context.Context))
 }
 
-// newCrew returns a crew whose goroutines start begins. They end when the
-// context that they get does.
+// newCrew returns a crew whose goroutines start begins. They end after end is
+// called.
 func newCrew(start func(member func(ctx context.Context))) *crew {
-	return &crew{jobs: make(chan func(context.Context)), idle: make(chan struct{}, idleMembers), start: start}
+	return &crew{jobs: make(chan func(context.Context)), start: start}
 }
 
 // do runs f beside the caller.
@@ -30,19 +33,17 @@ func (c *crew) do(f func(ctx context.Context)) {
 	}
 }
 
+// end lets the members go. Those that work end with their job.
+func (c *crew) end() { close(c.jobs) }
+
 func (c *crew) work(ctx context.Context, f func(ctx context.Context)) {
-	for {
+	for more := true; more; {
 		f(ctx)
-		select {
-		case c.idle <- struct{}{}:
-		default:
+		if c.idle.Add(1) > idleMembers {
+			c.idle.Add(-1)
 			return
 		}
-		select {
-		case f = <-c.jobs:
-			<-c.idle
-		case <-ctx.Done():
-			return
-		}
+		f, more = <-c.jobs
+		c.idle.Add(-1)
 	}
 }

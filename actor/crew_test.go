@@ -10,14 +10,13 @@ import (
 func TestACrewUsesItsGoroutinesAgainAndKeepsFew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
 		started, ran := 0, 0
 		var alive atomic.Int64
 		c := newCrew(func(member func(context.Context)) {
 			started++
 			alive.Add(1)
 			go func() {
-				member(ctx)
+				member(t.Context())
 				alive.Add(-1)
 			}()
 		})
@@ -41,10 +40,10 @@ func TestACrewUsesItsGoroutinesAgainAndKeepsFew(t *testing.T) {
 		if n := alive.Load(); n != idleMembers {
 			t.Errorf("%d goroutines wait, want %d", n, idleMembers)
 		}
-		cancel()
+		c.end()
 		synctest.Wait()
 		if n := alive.Load(); n != 0 {
-			t.Errorf("%d goroutines outlive the context", n)
+			t.Errorf("%d goroutines outlive the end", n)
 		}
 	})
 }

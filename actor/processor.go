@@ -46,7 +46,7 @@ type Processor struct {
 
 	opened  chan struct{}
 	ended   chan struct{}
-	wake    chan struct{}    // capacity one
+	wake    chan struct{}    // capacity one; Run's goroutine waits for it alone
 	room    [2]chan struct{} // capacity one; for our own sources and for foreign ones
 	reads   *semaphore.Weighted
 	workers *errgroup.Group
@@ -55,6 +55,7 @@ type Processor struct {
 	done    context.Context //nolint:containedctx // Run's, for what it starts through the Host
 
 	mu        sync.Mutex
+	waiting   bool    // Run's goroutine waits for wake
 	events    []Event // not applied yet
 	delivered int     // deliveries among them
 	full      [2]bool // the partition has no room for our own sources, for foreign ones
@@ -106,16 +107,19 @@ func (p *Processor) Run(ctx context.Context) error {
 	p.part.Open()
 	err := p.loop(ctx, began)
 	cancel()
+	p.callers.end()
+	p.readers.end()
 	_ = p.workers.Wait() // its functions return nil
 	p.finish()
 	return err
 }
 
 func (p *Processor) loop(ctx context.Context, start int64) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	alarm := newAlarmClock(p.begun, p.nudge)
+	defer alarm.stop()
+	defer context.AfterFunc(ctx, p.nudge)()
 	last := time.Now()
-	for {
+	for ctx.Err() == nil {
 		if gap := time.Since(last); gap > stallLimit && p.part.Stats().Unapplied > 0 {
 			return ErrStalled
 		}
@@ -127,21 +131,23 @@ func (p *Processor) loop(ctx context.Context, start int64) error {
 		if err := p.publish(); err != nil {
 			return err
 		}
-		if p.pending() {
+		at, ok := p.part.Wake()
+		if !p.rest() {
 			continue
 		}
-		now := start + time.Since(p.begun).Milliseconds()
-		var alarm <-chan time.Time
-		if at, ok := p.part.Wake(); ok {
-			timer.Reset(min(time.Duration(max(at-now, 0))*time.Millisecond, stallLimit/2))
-			alarm = timer.C
+		if ok {
+			alarm.set(at - start)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-p.wake:
-		case <-alarm:
-		}
+		<-p.wake
+	}
+	return nil
+}
+
+// nudge has Run's goroutine look at the time and at its context.
+func (p *Processor) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -149,7 +155,7 @@ func (p *Processor) loop(ctx context.Context, start int64) error {
 func (p *Processor) apply() {
 	p.mu.Lock()
 	events := p.events
-	p.events, p.delivered = p.spare, 0
+	p.events, p.delivered, p.waiting = p.spare, 0, false
 	p.mu.Unlock()
 	for _, ev := range events {
 		ev(p.part)
@@ -181,10 +187,25 @@ func (p *Processor) publish() error {
 	return part.Err()
 }
 
-func (p *Processor) pending() bool {
+// rest reports whether there is nothing to apply, so that Run's goroutine may
+// wait. Whoever brings an event wakes it then.
+func (p *Processor) rest() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.events) > 0
+	p.waiting = len(p.events) == 0
+	return p.waiting
+}
+
+// post adds an event and wakes Run's goroutine if it waits; mu is held, and is
+// not when post returns.
+func (p *Processor) post(ev Event) {
+	p.events = append(p.events, ev)
+	waits := p.waiting
+	p.waiting = false
+	p.mu.Unlock()
+	if waits {
+		p.nudge()
+	}
 }
 
 // Post queues an event and reports whether it will be applied. It never
@@ -196,12 +217,7 @@ func (p *Processor) Post(ev Event) bool {
 		p.mu.Unlock()
 		return false
 	}
-	p.events = append(p.events, ev)
-	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	p.post(ev)
 	return true
 }
 
@@ -268,12 +284,7 @@ func (p *Processor) Deliver(ctx context.Context, d Delivery) error {
 		p.mu.Lock()
 		if !p.full[kind] && p.delivered < eventBacklog {
 			p.delivered++
-			p.events = append(p.events, func(part *Partition) { part.Deliver(&d) })
-			p.mu.Unlock()
-			select {
-			case p.wake <- struct{}{}:
-			default:
-			}
+			p.post(func(part *Partition) { part.Deliver(&d) })
 			return nil
 		}
 		p.mu.Unlock()
