@@ -107,7 +107,15 @@ func WithData(dir string) Option { return func(o *options) { o.cfg.DataDir = dir
 // WithSyncInterval lets the embedded server acknowledge messages before they
 // are synced to disk, a second later at most: a power failure may lose the
 // last moments. The default is to sync first.
-func WithSyncInterval() Option { return func(o *options) { o.cfg.SyncInterval = true } }
+func WithSyncInterval() Option { return func(o *options) { o.cfg.Sync = runtime.SyncInterval } }
+
+// WithSyncGroup lets many messages share one sync to disk, before they are
+// acknowledged: a power failure loses nothing. Consumers of the NATS streams
+// may see a message some milliseconds before it is synced, and what others
+// publish to ingress subjects, or to streams that aren't the application's, is
+// synced within a second. It needs Linux, and the data on ext4. The default is
+// to sync each message.
+func WithSyncGroup() Option { return func(o *options) { o.cfg.Sync = runtime.SyncGroup } }
 
 // WithNATS uses existing servers instead of an embedded one.
 func WithNATS(urls ...string) Option {

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/groupsync"
 	"github.com/jetfn/jetfn/internal/jspub"
 )
 
@@ -34,7 +35,11 @@ type Config struct {
 	App        string // lower-case letters, digits, - and _
 	Partitions int    // only at creation, default 64; zero takes what is there
 	Replicas   int    // default 1
-	SyncAlways bool   // how the server was told to sync; for those who ask
+	SyncAlways bool   // the server syncs each message before it acknowledges it
+	// Syncer syncs what the server acknowledges before it has synced it. Then
+	// nothing is told to be stored, and nothing that was read is handed on,
+	// until it is durable. Nil: the server's acknowledgements count as they are.
+	Syncer *groupsync.Syncer
 	// Gate means that outside messages come in through a Gate in this process,
 	// which gathers them, and not into the mailbox stream directly. GateBytes
 	// is how much a gate holds at most of what is not stored yet; beyond it
@@ -129,7 +134,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*App, error) {
 	if err := a.open(ctx); err != nil {
 		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
 	}
-	if a.pub, err = jspub.New(nc, cfg.PublishTimeout); err != nil {
+	if a.pub, err = jspub.NewSynced(nc, cfg.PublishTimeout, cfg.Syncer); err != nil {
 		return nil, fmt.Errorf("open application %s: %w", cfg.App, err)
 	}
 	a.openWriters()

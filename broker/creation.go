@@ -37,9 +37,11 @@ func (a *App) openMeta(ctx context.Context) error {
 		return err
 	}
 	a.streams.meta = stream
-	if a.streams.metaKV, err = a.js.KeyValue(ctx, bucket); err != nil {
+	kv, err := a.js.KeyValue(ctx, bucket)
+	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
+	a.streams.metaKV = syncedBucket{kv, a.cfg.Syncer}
 	return nil
 }
 

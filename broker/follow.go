@@ -79,8 +79,11 @@ func (a *App) followFrom(
 		return fmt.Errorf("consume %s: %w", stream, err)
 	}
 	defer messages.Stop()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	read := settle(ctx, messages, a.cfg.Syncer)
 	for expected := uint64(1); ; expected++ {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+		m, err := read.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return fmt.Errorf("consume %s: %w", stream, err)
 		}

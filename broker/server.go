@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
+
+	"github.com/jetfn/jetfn/internal/groupsync"
 )
 
 const (
@@ -33,6 +35,7 @@ type ServerConfig struct {
 	Port         int    // -1: any free port; zero: 4222
 	SyncAlways   bool
 	SyncInterval time.Duration // without SyncAlways; default is the server's, 2 minutes
+	SyncGroups   bool          // makes a Syncer of the file system that StoreDir is on
 	MaxPayload   int32         // default 8 MiB
 	App          string        // whose internal subjects outsiders may not publish to
 	// Users are those who may connect from outside. Without any, everybody may
@@ -53,6 +56,8 @@ type Server struct {
 	outside  string // of callsUser
 	log      zerolog.Logger
 	failed   chan error
+	disk     *groupsync.Disk // nil without SyncGroups, as syncer
+	syncer   *groupsync.Syncer
 }
 
 // StartServer starts one. Clients may do all but publish to the internal
@@ -71,9 +76,15 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		}
 	}
 	s := &Server{password: rand.Text(), outside: rand.Text(), log: cfg.Log, failed: make(chan error, 1)}
+	if cfg.SyncGroups {
+		if err := s.openSyncer(cfg.StoreDir); err != nil {
+			return nil, err
+		}
+	}
 	log := &serverLog{log: cfg.Log, failed: s.failed}
 	srv, err := server.NewServer(cfg.options(s.password, s.outside))
 	if err != nil {
+		s.closeSyncer()
 		return nil, fmt.Errorf("start NATS server with its data in %s: %w", cfg.StoreDir, err)
 	}
 	srv.SetLogger(log, false, false)
@@ -219,4 +230,5 @@ func (s *Server) Stored() (used, limit int64) {
 func (s *Server) Shutdown() {
 	s.srv.Shutdown()
 	s.srv.WaitForShutdown()
+	s.closeSyncer()
 }

@@ -87,6 +87,7 @@ func TestBadUseIsRefusedWithUsage(t *testing.T) {
 		"missing file":     {[]string{"run", "/no/such/module.yaml"}, 1, "/no/such/module.yaml"},
 		"unknown flag":     {[]string{"run", module, "--sink"}, 2, "--sink"},
 		"unknown sync":     {[]string{"run", module, "--sync", "perhaps"}, 2, "perhaps"},
+		"not on ext4":      {[]string{"run", module, "--sync", "group", "--data", inMemory(t)}, 2, "only ext4"},
 		"replicas above 1": {[]string{"run", module, "--nats", "nats://127.0.0.1:1", "--replicas", "3"}, -1, "replicas"},
 		"server not there": {[]string{"send", "e2e/count/x", "y", "--server", "http://127.0.0.1:1"}, 4, "127.0.0.1:1"},
 		"bad address":      {[]string{"send", "no-slashes", "y", "--server", "http://127.0.0.1:1"}, -1, "no-slashes"},
@@ -334,4 +335,15 @@ func TestIdsMayHoldAnything(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// inMemory is a directory that is on no disk.
+func inMemory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "jetfn-e2e-") //nolint:usetesting // the test's own is on disk
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }

@@ -230,7 +230,7 @@ func functionsModule(port int) string {
 
 func TestCountsStayExactWhenJetfnIsKilledFiveTimes(t *testing.T) {
 	t.Parallel()
-	for _, sync := range []string{"always", "interval"} {
+	for _, sync := range []string{"always", "group", "interval"} {
 		t.Run("sync "+sync, func(t *testing.T) {
 			t.Parallel()
 			a := startApp(t, fmt.Sprintf(pipelineModule, serve(t, pipeline())), withArgs("--sync", sync))

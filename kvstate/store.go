@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/groupsync"
 	"github.com/jetfn/jetfn/internal/jspub"
 )
 
@@ -40,6 +41,9 @@ type Config struct {
 	// MarkerTTL is how long the mark of a removal stays in the bucket, in whole
 	// seconds: longer than any late write may take. The default is 24 hours.
 	MarkerTTL time.Duration
+	// Syncer syncs what the server acknowledges before it has synced it; nil:
+	// its acknowledgements count as they are.
+	Syncer *groupsync.Syncer
 }
 
 // Store is the bucket "<app>_state".
@@ -83,7 +87,7 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Store, erro
 	if err != nil {
 		return nil, fmt.Errorf("open state bucket: %w", err)
 	}
-	pub, err := jspub.New(js.Conn(), 0)
+	pub, err := jspub.NewSynced(js.Conn(), 0, cfg.Syncer)
 	if err != nil {
 		return nil, fmt.Errorf("open state bucket: %w", err)
 	}

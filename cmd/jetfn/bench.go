@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/jetfn/jetfn/internal/bench"
+	"github.com/jetfn/jetfn/internal/runtime"
 )
 
 // benchCommand is jetfn bench.
@@ -20,7 +21,7 @@ type benchCommand struct {
 	Inflight     int           `default:"1024" help:"Messages in flight, from their publish to their record (closed loop)."`
 	Rate         float64       `default:"0" help:"Messages a second, whatever becomes of them (open loop); 0: closed loop."`
 	Payload      int           `default:"150" help:"Bytes of a message."`
-	Sync         string        `default:"always" enum:"always,interval" help:"When the embedded server writes to disk, as for jetfn run."`
+	Sync         string        `default:"always" enum:"always,group,interval" help:"When the embedded server writes to disk, as for jetfn run."`
 	Duration     time.Duration `default:"10s" help:"How long to measure."`
 	Warmup       time.Duration `default:"2s" help:"How long to run before."`
 	Partitions   int           `default:"64" help:"Number of partitions."`
@@ -44,7 +45,7 @@ func (b *benchCommand) Run(ctx context.Context, c console) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	result, err := bench.Run(ctx, bench.Config{
-		Function: b.Function, Keys: b.Keys, InFlight: b.Inflight, Rate: b.Rate, Payload: b.Payload, Sync: b.Sync,
+		Function: b.Function, Keys: b.Keys, InFlight: b.Inflight, Rate: b.Rate, Payload: b.Payload, Sync: runtime.Sync(b.Sync),
 		Warmup: b.Warmup, Duration: b.Duration, Partitions: b.Partitions, Workers: b.Workers, MaxPerTask: b.MaxPerTask,
 		EgressMaxAge: b.EgressMaxAge, Sample: b.Sample, NoLimits: !b.Limits, LimitDuration: b.LimitTime, Data: b.Data, Profile: b.Profile,
 		Program: bench.Program{Path: path, Name: os.Args[0]}, Version: buildOf().Version, Progress: c.err,

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
+
+	"github.com/jetfn/jetfn/internal/runtime"
 )
 
 // ErrUsage means that a configuration asks for what can't be.
@@ -24,7 +27,7 @@ type Config struct {
 	InFlight   int           // closed loop: messages published and not yet seen as records
 	Rate       float64       // open loop: messages a second; zero: closed loop
 	Payload    int           // bytes of a message
-	Sync       string        // "always" or "interval"
+	Sync       runtime.Sync  // when the worker's server syncs
 	Warmup     time.Duration // before the measuring
 	Duration   time.Duration // of the measuring
 	Partitions int           // zero: the worker's default
@@ -58,8 +61,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Function != FunctionEmbedded && c.Function != FunctionHTTP && c.Function != FunctionNATS:
 		return fmt.Errorf("%w: --function must be embedded, http or nats, is %q", ErrUsage, c.Function)
-	case c.Sync != syncAlways && c.Sync != syncInterval:
-		return fmt.Errorf("%w: --sync must be always or interval, is %q", ErrUsage, c.Sync)
+	case !slices.Contains(runtime.Syncs(), c.Sync):
+		return fmt.Errorf("%w: --sync must be one of %v, is %q", ErrUsage, runtime.Syncs(), c.Sync)
 	case c.Workers != 1:
 		return fmt.Errorf("%w: --workers %d is not supported yet, only 1 is", ErrUsage, c.Workers)
 	case c.Keys < 1:
@@ -73,8 +76,3 @@ func (c *Config) check() error {
 	}
 	return nil
 }
-
-const (
-	syncAlways   = "always"
-	syncInterval = "interval"
-)

@@ -75,7 +75,7 @@ func (r *run) open(ctx context.Context) (err error) {
 		}
 	}
 	worker := workerConfig{
-		DataDir: r.dir, SyncInterval: r.cfg.Sync == syncInterval, Partitions: r.cfg.Partitions, MaxPerTask: r.cfg.MaxPerTask,
+		DataDir: r.dir, Sync: r.cfg.Sync, Partitions: r.cfg.Partitions, MaxPerTask: r.cfg.MaxPerTask,
 		ProfileDir: r.cfg.Profile, EgressMaxAge: r.cfg.EgressMaxAge, Version: r.cfg.Version,
 	}
 	function := functionConfig{ProfileDir: r.cfg.Profile}

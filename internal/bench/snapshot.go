@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/jetfn/jetfn/internal/runtime"
 )
 
 // snapshot is what all parts have used so far.
@@ -38,7 +40,7 @@ func (r *run) result(before, after snapshot, invocations uint64, ended int64) *R
 	seconds := float64(ended-r.ledger.from) / second
 	per := func(n float64) float64 { return n / max(1, float64(invocations)) }
 	out := &Result{
-		Function: r.cfg.Function, Keys: r.cfg.Keys, Rate: r.cfg.Rate, Payload: r.cfg.Payload, Sync: r.cfg.Sync,
+		Function: r.cfg.Function, Keys: r.cfg.Keys, Rate: r.cfg.Rate, Payload: r.cfg.Payload, Sync: string(r.cfg.Sync),
 		Partitions: r.cfg.Partitions, Workers: r.cfg.Workers, Version: r.cfg.Version,
 		Duration: seconds, Invocations: invocations, PerSecond: float64(invocations) / seconds,
 		AllocsPerInvocation: per(float64(after.worker.Mallocs - before.worker.Mallocs)),
@@ -88,7 +90,7 @@ func (r *Result) countSyncs(before, after snapshot, stored uint64) {
 	switch {
 	case after.syncsKnown:
 		r.Fsyncs, r.FsyncsFrom = after.syncs-before.syncs, "counted"
-	case r.Sync == syncAlways:
+	case r.Sync == string(runtime.SyncAlways):
 		r.Fsyncs, r.FsyncsFrom = int64(stored), "at most: one for each stored message, fewer for batches"
 	default:
 		r.Fsyncs, r.FsyncsFrom = -1, "not counted"

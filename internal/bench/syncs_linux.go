@@ -24,7 +24,7 @@ func countSyncs(begin func() error) (*syncCounter, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	c := &syncCounter{}
-	for _, call := range []string{"fsync", "fdatasync"} {
+	for _, call := range []string{"fsync", "fdatasync", "syncfs"} {
 		event, err := openEvent(call)
 		if err != nil {
 			c.close()

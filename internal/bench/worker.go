@@ -21,7 +21,7 @@ const anyPort = "127.0.0.1:0"
 // workerConfig is what the worker's child is told.
 type workerConfig struct {
 	DataDir      string        `json:"dataDir"`
-	SyncInterval bool          `json:"syncInterval"`
+	Sync         runtime.Sync  `json:"sync"`
 	Partitions   int           `json:"partitions"`
 	MaxPerTask   int           `json:"maxPerTask"`
 	Function     string        `json:"function"` // its URL; empty: in the worker
@@ -72,7 +72,7 @@ func RunWorker(ctx context.Context, config string, in io.Reader, out io.Writer, 
 func (c *workerConfig) runtime(calls *atomic.Uint64) (runtime.Config, error) {
 	text := fmt.Sprintf("kind: io.jetfn.nats.v1/egress\nspec:\n  id: %s\n", egressID())
 	cfg := runtime.Config{
-		App: appName, Version: c.Version, DataDir: c.DataDir, SyncInterval: c.SyncInterval,
+		App: appName, Version: c.Version, DataDir: c.DataDir, Sync: c.Sync,
 		HTTPAddr: anyPort, NATSListen: anyPort, Partitions: c.Partitions, MaxPerTask: c.MaxPerTask,
 		EgressMaxAge: c.EgressMaxAge,
 	}

@@ -62,7 +62,7 @@ func (p *Publisher) onFastAnswer(token string, m *nats.Msg) {
 		return
 	}
 	if done, _ := p.take(id); done != nil {
-		done(ack)
+		p.tell(done, ack)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/groupsync"
 )
 
 // DefaultTimeout is how long a publish waits for its acknowledgement before
@@ -43,7 +44,8 @@ type Publisher struct {
 	sub     *nats.Subscription
 	prefix  string
 	timeout time.Duration
-	letters sync.Pool // of *letter
+	letters sync.Pool         // of *letter
+	syncer  *groupsync.Syncer // nil: an acknowledgement is all there is to wait for
 
 	mu     sync.Mutex
 	calls  []call // in the order of their ids, from base on
@@ -64,10 +66,18 @@ type call struct {
 
 // New returns a Publisher on nc. A timeout of zero means DefaultTimeout.
 func New(nc *nats.Conn, timeout time.Duration) (*Publisher, error) {
+	return NewSynced(nc, timeout, nil)
+}
+
+// NewSynced is New for a server that acknowledges what it has not synced, and
+// whose file system syncer syncs: nobody is told that a message is stored, or
+// in the way, before a sync that began after the acknowledgement. If that
+// fails, the outcome is unknown. The time limit is for the acknowledgement.
+func NewSynced(nc *nats.Conn, timeout time.Duration, syncer *groupsync.Syncer) (*Publisher, error) {
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	p := &Publisher{nc: nc, prefix: nc.NewInbox() + ".", timeout: timeout}
+	p := &Publisher{nc: nc, prefix: nc.NewInbox() + ".", timeout: timeout, syncer: syncer}
 	sub, err := nc.Subscribe(p.prefix+">", p.onAck)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
@@ -118,18 +128,22 @@ func (p *Publisher) Do(ctx context.Context, m *nats.Msg) (Ack, error) {
 	}
 }
 
-// Ask publishes m and waits for whatever is answered. The error is that of ctx,
-// or why no answer came.
+// Ask publishes m and waits for whatever is answered, which no sync is waited
+// for. The error is that of ctx, or why no answer came.
 func (p *Publisher) Ask(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
-	var answer *nats.Msg // written before answered is sent to
+	answer := make(chan *nats.Msg, 1)
 	answered := make(chan error, 1)
-	p.publish(m, func(got *nats.Msg) Ack { answer = got; return Ack{} }, func(a Ack) { answered <- a.Err })
+	p.AskAll(m, func(got *nats.Msg) bool { answer <- got; return true }, func(err error) { answered <- err })
 	select {
 	case err := <-answered:
-		if err == nil && len(answer.Data) == 0 && answer.Header.Get("Status") == "503" {
-			err = nats.ErrNoResponders
+		if err != nil {
+			return nil, err
 		}
-		return answer, err
+		got := <-answer
+		if len(got.Data) == 0 && got.Header.Get("Status") == "503" {
+			return got, nats.ErrNoResponders
+		}
+		return got, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -233,7 +247,7 @@ func (p *Publisher) onAck(m *nats.Msg) {
 		return
 	}
 	if done, parse := p.take(id); done != nil {
-		done(parse(m))
+		p.tell(done, parse(m))
 	}
 }
 
@@ -246,6 +260,21 @@ func (p *Publisher) each(id uint64) func(*nats.Msg) bool {
 		return nil
 	}
 	return p.calls[id-p.base].each
+}
+
+// tell passes an acknowledgement on, once what it says is durable. All of them
+// go that way, so that they come in their order.
+func (p *Publisher) tell(done func(Ack), ack Ack) {
+	if p.syncer == nil {
+		done(ack)
+		return
+	}
+	p.syncer.After(func(err error) {
+		if err != nil && (ack.Outcome == actor.Stored || ack.Outcome == actor.Rejected) {
+			ack = unknown(fmt.Errorf("stored, and not synced: %w", err))
+		}
+		done(ack)
+	})
 }
 
 // expire answers what has waited too long.

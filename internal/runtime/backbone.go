@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/jetfn/jetfn/broker"
+	"github.com/jetfn/jetfn/internal/groupsync"
 	"github.com/jetfn/jetfn/kvstate"
 )
 
@@ -65,13 +66,15 @@ func (b *backbone) embed(cfg Config, name string) error {
 	}
 	server := broker.ServerConfig{
 		Users: users, TLS: tlsConfig,
-		StoreDir: b.dir.natsDir(), Host: host, Port: port, App: cfg.App, SyncAlways: !cfg.SyncInterval,
+		StoreDir: b.dir.natsDir(), Host: host, Port: port, App: cfg.App,
+		SyncAlways: cfg.Sync == SyncAlways, SyncGroups: cfg.Sync == SyncGroup, SyncInterval: syncInterval,
 		Log: cfg.Log.With().Str("component", "nats").Logger(),
 	}
-	if cfg.SyncInterval {
-		server.SyncInterval = syncInterval
+	b.server, err = broker.StartServer(server)
+	if errors.Is(err, groupsync.ErrUnsupported) {
+		return fmt.Errorf("%w: --sync group: %w; choose another directory (--data), or --sync always", ErrUsage, err)
 	}
-	if b.server, err = broker.StartServer(server); err != nil {
+	if err != nil {
 		return inUse(cfg.NATSListen, err)
 	}
 	if b.nc, err = b.server.Connect(name); err != nil {
@@ -100,9 +103,14 @@ func (b *backbone) open(ctx context.Context, cfg Config, m *modules) error {
 	if err != nil {
 		return err
 	}
+	var syncer *groupsync.Syncer
+	if b.server != nil {
+		syncer = b.server.Syncer()
+	}
 	b.app, err = broker.Open(ctx, b.nc, broker.Config{
 		App: cfg.App, Domain: cfg.NATS.Domain, Partitions: cfg.Partitions, Replicas: cfg.Replicas,
-		SyncAlways:   cfg.embedded() && !cfg.SyncInterval,
+		SyncAlways:   cfg.syncsEach(),
+		Syncer:       syncer,
 		Gate:         cfg.embedded(),
 		EgressMaxAge: cfg.EgressMaxAge, EgressMaxBytes: cfg.EgressMaxBytes,
 		EgressPrefix: prefixes(m.module()), Targets: m.targets, Routings: m.routings, Log: cfg.Log,
@@ -112,7 +120,7 @@ func (b *backbone) open(ctx context.Context, cfg Config, m *modules) error {
 	}
 	b.state, err = kvstate.Open(ctx, js, kvstate.Config{
 		App: cfg.App, Replicas: cfg.Replicas, Partitions: b.app.Partitions(),
-		SyncAlways: cfg.embedded() && !cfg.SyncInterval, Alone: cfg.embedded(),
+		SyncAlways: cfg.syncsEach(), Syncer: syncer, Alone: cfg.embedded(),
 	})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -87,12 +88,12 @@ type Config struct {
 	// NATSURLs are the servers to use; without any, a server is embedded.
 	NATSURLs []string
 
-	// DataDir, NATSListen and SyncInterval are the embedded server's: where it
-	// stores (default "jetfn-data"), where it listens (default
-	// 127.0.0.1:4222), and whether it may acknowledge before it has synced.
-	DataDir      string
-	NATSListen   string
-	SyncInterval bool
+	// DataDir, NATSListen and Sync are the embedded server's: where it stores
+	// (default "jetfn-data"), where it listens (default 127.0.0.1:4222), and
+	// when it syncs what it stores.
+	DataDir    string
+	NATSListen string
+	Sync       Sync // default SyncAlways
 
 	NATS NATSConfig
 
@@ -124,6 +125,23 @@ type Config struct {
 	Log     zerolog.Logger
 }
 
+// Sync is when an embedded server syncs what it stores.
+type Sync string
+
+const (
+	// SyncAlways is for each message, before it is acknowledged.
+	SyncAlways Sync = "always"
+	// SyncGroup is for many messages at once, before jetfn acknowledges them or
+	// rests anything on them. The server itself acknowledges them earlier, and
+	// shows them to its consumers.
+	SyncGroup Sync = "group"
+	// SyncInterval is a second after they are acknowledged, at most.
+	SyncInterval Sync = "interval"
+)
+
+// Syncs are all of them.
+func Syncs() []Sync { return []Sync{SyncAlways, SyncGroup, SyncInterval} }
+
 // Addresses are where a worker is reached.
 type Addresses struct {
 	HTTP string // host and port
@@ -145,6 +163,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.PlaygroundHost == "" {
 		c.PlaygroundHost = localhost
+	}
+	if c.Sync == "" {
+		c.Sync = SyncAlways
 	}
 	if c.Replicas == 0 {
 		c.Replicas = 1
@@ -170,13 +191,16 @@ func (c Config) egressMaxAge() time.Duration { return cmp.Or(c.EgressMaxAge, 7*2
 
 func (c Config) embedded() bool { return len(c.NATSURLs) == 0 }
 
+// syncsEach says whether each message is synced before it is acknowledged.
+func (c Config) syncsEach() bool { return c.embedded() && c.Sync == SyncAlways }
+
 // trimDelay keeps what a crash of the machine could make necessary again
 // (PROTOCOL M6).
 func (c Config) trimDelay() time.Duration {
 	switch {
 	case !c.embedded():
 		return c.History + foreignSyncInterval
-	case c.SyncInterval:
+	case c.Sync == SyncInterval:
 		return c.History + 2*syncInterval
 	}
 	return c.History
@@ -186,6 +210,9 @@ func (c Config) trimDelay() time.Duration {
 func (c Config) check() error {
 	if c.Module == nil {
 		return fmt.Errorf("%w: no module", ErrUsage)
+	}
+	if !slices.Contains(Syncs(), c.Sync) {
+		return fmt.Errorf("%w: --sync %s is none of %v", ErrUsage, c.Sync, Syncs())
 	}
 	if c.Replicas != 1 {
 		return fmt.Errorf("%w: --replicas %d is not supported yet, only 1 is", ErrUsage, c.Replicas)

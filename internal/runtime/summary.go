@@ -45,7 +45,9 @@ func (w *worker) durability() string {
 	switch {
 	case !w.cfg.embedded():
 		return "as the NATS servers sync: with their default they may lose the last 2 minutes at a power failure"
-	case w.cfg.SyncInterval:
+	case w.cfg.Sync == SyncGroup:
+		return "on disk before anything is acknowledged or rests on it: a power failure or a crash loses nothing (see --sync group for readers and for your own streams)"
+	case w.cfg.Sync == SyncInterval:
 		return "on disk within a second: a power failure may lose the last moments, a crash of jetfn loses nothing"
 	}
 	return "on disk before anything is acknowledged: a power failure or a crash loses nothing"

@@ -1,0 +1,132 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/broker"
+	"github.com/jetfn/jetfn/broker/brokertest"
+	"github.com/jetfn/jetfn/internal/groupsync"
+)
+
+var errBroken = errors.New("broken disk")
+
+const syncTime = 100 * time.Millisecond
+
+// openSynced opens an application whose disk takes syncTime for a sync. From
+// the moment that breaks is called they fail.
+func openSynced(t *testing.T) (app *broker.App, breaks func()) {
+	t.Helper()
+	broken := make(chan struct{})
+	syncer := groupsync.New(func() error {
+		time.Sleep(syncTime)
+		select {
+		case <-broken:
+			return errBroken
+		default:
+			return nil
+		}
+	}, nil)
+	t.Cleanup(syncer.Close)
+	app = brokertest.Open(t, brokertest.Start(t).Conn(), broker.Config{App: "app", Partitions: 4, Gate: true, Syncer: syncer})
+	return app, func() { close(broken) }
+}
+
+func send(ctx context.Context, app *broker.App, id string) error {
+	_, err := app.Send(ctx, broker.SendRequest{Target: actor.Address{Type: actor.TypeName{Namespace: "ns", Name: "f"}, ID: id}, Value: actor.Value{Type: "a/b"}})
+	return err
+}
+
+// feed hands on the ids that are delivered, and then its own error.
+func feed(ctx context.Context, app *broker.App) (ids chan string, ended chan error) {
+	ids, ended = make(chan string, 100), make(chan error, 1)
+	go func() {
+		ended <- app.Feed(ctx, actor.SourceMailbox, "worker", 1, nil, func(_ context.Context, _ int, d actor.Delivery) error {
+			for _, in := range d.Inputs {
+				ids <- in.Envelope.Target.ID
+			}
+			return nil
+		})
+	}()
+	return ids, ended
+}
+
+func TestNothingIsAnsweredOrFedBeforeItIsSynced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, _ := openSynced(t)
+		brokertest.Gather(t, app)
+		ctx, cancel := context.WithCancel(t.Context())
+		ids, ended := feed(ctx, app)
+		synctest.Wait()
+		start := time.Now()
+		sent := make(chan time.Duration, 3)
+		for _, id := range []string{"a", "b", "c"} {
+			go func() {
+				if err := send(ctx, app, id); err != nil {
+					t.Error(err)
+				}
+				sent <- time.Since(start)
+			}()
+		}
+		var got []string
+		for range 3 {
+			got = append(got, <-ids)
+			if at := time.Since(start); at < syncTime {
+				t.Errorf("fed after %v, before it can be synced", at)
+			}
+			if at := <-sent; at < syncTime || at > 4*syncTime {
+				t.Errorf("answered after %v, a sync takes %v", at, syncTime)
+			}
+		}
+		if slices.Sort(got); !slices.Equal(got, []string{"a", "b", "c"}) {
+			t.Errorf("fed %v", got)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWhatCanNotBeSyncedIsNotRestedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, breaks := openSynced(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		gathered := make(chan error, 1)
+		go func() { gathered <- app.Gather(ctx, func() {}) }()
+		ids, ended := feed(ctx, app)
+		synctest.Wait()
+		if err := send(ctx, app, "a"); err != nil {
+			t.Fatal(err)
+		}
+		<-ids
+		breaks()
+		if err := send(ctx, app, "b"); err == nil {
+			t.Error("a message counts as stored that is not synced")
+		}
+		select {
+		case err := <-gathered:
+			if !errors.Is(err, errBroken) {
+				t.Errorf("the gate ended with %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Error("the gate goes on")
+		}
+		if err := app.Lease().Acquire(ctx, "worker", false, nil); err == nil {
+			t.Error("the lease counts as taken")
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if len(ids) > 0 {
+			t.Errorf("%s was fed", <-ids)
+		}
+	})
+}
