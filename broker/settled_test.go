@@ -118,7 +118,9 @@ func TestWhatCanNotBeSyncedIsNotRestedOn(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Error("the gate goes on")
 		}
-		if err := app.Lease().Acquire(ctx, "worker", false, nil); err == nil {
+		limited, end := context.WithTimeout(ctx, time.Minute)
+		defer end()
+		if err := app.Lease().Acquire(limited, "worker", false, nil); err == nil {
 			t.Error("the lease counts as taken")
 		}
 		cancel()

@@ -35,6 +35,7 @@ func targets() []target {
 	return []target{
 		{what: "of the HTTP limit", load: httpMany + " interval", want: 0.9, form: "%.2f", of: ratio},
 		{what: "of the HTTP limit", load: httpMany + " always", want: 0.5, form: "%.2f", of: ratio},
+		{what: "of the HTTP limit", load: httpMany + " group", want: 0.75, form: "%.2f", of: ratio},
 		{what: "p50, ms", load: httpRate + " interval", want: 1.5, most: true, form: "%.1f", of: p50},
 		{what: "p99, ms", load: httpRate + " interval", want: 5, most: true, form: "%.1f", of: p99},
 		{what: "p50, ms", load: httpRate + " always", want: 3, most: true, form: "%.1f", of: p50},
