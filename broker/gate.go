@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -141,6 +142,9 @@ func (g *gate) run(ctx context.Context, sub *nats.Subscription) error {
 			retry = nil
 			g.repeat()
 		case <-g.wake:
+			// Messages come in bursts: where the processors are busy, the rest
+			// of this one gets into the pack. Else there is nothing to wait for.
+			runtime.Gosched()
 		}
 	}
 }
