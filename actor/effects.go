@@ -44,7 +44,9 @@ func (p *Partition) accept(act *activation, effects *Effects) error {
 	}
 	expired := act.expired() // the function did not see it (K8)
 	next, muts := p.mutate(act.state.current.apply(expired), effects.Mutations)
-	muts = append(expired, muts...)
+	if len(expired) > 0 {
+		muts = append(expired, muts...)
+	}
 	if err := p.checkStates(act.addr, next, muts); err != nil {
 		return err
 	}
@@ -52,7 +54,9 @@ func (p *Partition) accept(act *activation, effects *Effects) error {
 	if err != nil {
 		return err
 	}
-	c := &completion{target: act.addr, mutations: muts, egress: effects.Egress, size: size + 64}
+	c := &completion{
+		target: act.addr, consumed: make([]InputID, 0, len(act.batch)), mutations: muts, egress: effects.Egress, size: size + 64,
+	}
 	if p.cfg.Observer != nil {
 		c.batch, c.span, c.calls, c.trace = act.batch, act.span, act.calls, act.span.Trace
 	}

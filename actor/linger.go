@@ -37,8 +37,7 @@ func (b *burst) end(number uint64) {
 // It is called before the result of a call is completed.
 func (p *Partition) linger() {
 	if len(p.completed) == 0 && p.burst.calls > 0 {
-		p.commitAt = p.now + lingerTime
-		p.after(lingerTime, func() {}) // Settle does the rest
+		p.commitAt = p.now + lingerTime // Wake sees to it that somebody looks then
 	}
 }
 

@@ -115,6 +115,9 @@ func (p *Partition) Wake() (at int64, ok bool) {
 	if due, armed := p.timers.nextDue(); armed && p.mayFire() && (!ok || due < at) {
 		at, ok = due, true
 	}
+	if len(p.completed) > 0 && p.lingers() && p.writer.idle() && (!ok || p.commitAt < at) {
+		at, ok = p.commitAt, true
+	}
 	return at - p.shift, ok
 }
 

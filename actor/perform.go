@@ -94,7 +94,7 @@ func (d *performer) perform(r Request) {
 	case sinkPublish:
 		faultpoint.Hit("before-egress")
 		index, id := r.sink, r.message.ID // the answer needs no more
-		d.sink(index).Publish(r.message, r.mark, func(res WriteResult) {
+		d.sink(index).Publish(*r.message, r.mark, func(res WriteResult) {
 			d.host.Post(func(part *Partition) { part.sinks[index].stored(id, res) })
 		})
 	case sinkMark:

@@ -43,7 +43,7 @@ type (
 	// sinkPublish is answered by sinkStored.
 	sinkPublish struct {
 		sink    sinkIndex
-		message SinkMessage
+		message *SinkMessage // which nobody changes
 		mark    uint64
 	}
 	// sinkMark is answered by sinkMarked.

@@ -136,7 +136,7 @@ func (s *sink) publish() {
 		it.flying, it.sent = true, true
 		s.inFlight++
 		s.occupy(it.message.Source, 1)
-		s.p.request(sinkPublish{s.index, it.message, s.mark})
+		s.p.request(sinkPublish{s.index, &it.message, s.mark})
 	}
 }
 

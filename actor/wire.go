@@ -52,8 +52,8 @@ func (w *fieldWriter) bytes(num protowire.Number, p []byte) {
 	}
 }
 
-// message appends a nested message, also an empty one. It is written in place
-// and moved by the size of its length, which is not known before.
+// message appends a nested message, also an empty one. It is written in place,
+// behind one byte for its length. If that is not enough it is moved.
 func (w *fieldWriter) message(num protowire.Number, fill func(*fieldWriter)) {
 	start := w.begin(num)
 	fill(w)
@@ -61,17 +61,21 @@ func (w *fieldWriter) message(num protowire.Number, fill func(*fieldWriter)) {
 }
 
 func (w *fieldWriter) begin(num protowire.Number) int {
-	w.b = protowire.AppendTag(w.b, num, protowire.BytesType)
+	w.b = append(protowire.AppendTag(w.b, num, protowire.BytesType), 0)
 	return len(w.b)
 }
 
 func (w *fieldWriter) end(start int) {
-	var room [10]byte
 	size := len(w.b) - start
+	if size < 0x80 {
+		w.b[start-1] = byte(size)
+		return
+	}
+	var room [10]byte
 	length := protowire.AppendVarint(room[:0], uint64(size))
-	w.b = append(w.b, length...)
-	copy(w.b[start+len(length):], w.b[start:start+size])
-	copy(w.b[start:], length)
+	w.b = append(w.b, length[1:]...)
+	copy(w.b[start-1+len(length):], w.b[start:start+size])
+	copy(w.b[start-1:], length)
 }
 
 // field is one decoded field: v holds varints and fixed numbers, data the
