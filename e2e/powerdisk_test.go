@@ -32,15 +32,16 @@ const (
 // When its power fails, what only the page cache had is gone: all that wasn't
 // synced, apart from what the kernel has written by itself.
 type powerDisk struct {
+	options  string // of the mount
 	image    string
 	dir      string
 	failures int
 }
 
-// newPowerDisk is one that is mounted until the test ends.
-func newPowerDisk(t *testing.T) *powerDisk {
+// newPowerDisk is one that is mounted, with more options, until the test ends.
+func newPowerDisk(t *testing.T, options string) *powerDisk {
 	t.Helper()
-	d := &powerDisk{dir: t.TempDir()}
+	d := &powerDisk{options: "loop,discard,commit=60," + options, dir: t.TempDir()}
 	err := d.make(t)
 	if err == nil {
 		err = d.mount()
@@ -79,11 +80,7 @@ func (d *powerDisk) make(t *testing.T) error {
 	return tool("mkfs.ext4", "-q", "-F", "-J", "size=32", d.image)
 }
 
-// mount leaves renames to those who do them: other file systems than ext4
-// don't sync a file that is renamed over another one, either.
-func (d *powerDisk) mount() error {
-	return tool("mount", "-t", "ext4", "-o", "loop,discard,noauto_da_alloc,commit=60", d.image, d.dir)
-}
+func (d *powerDisk) mount() error { return tool("mount", "-t", "ext4", "-o", d.options, d.image, d.dir) }
 
 func tool(name string, args ...string) error {
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {

@@ -121,6 +121,8 @@ func (m *powerMessage) body() string {
 // powerLoad sends messages in all ways there are, until it is held.
 type powerLoad struct {
 	t       *testing.T
+	name    string // begins the id of each address
+	doubted string // a way whose acknowledgements count for nothing
 	a       *app
 	js      jetstream.JetStream
 	running sync.RWMutex // a writer sends under its read half
@@ -132,10 +134,10 @@ type powerLoad struct {
 	repeated int
 }
 
-func startPowerLoad(t *testing.T, a *app, seed uint64) *powerLoad {
+func startPowerLoad(t *testing.T, a *app, name, doubted string, seed uint64) *powerLoad {
 	t.Helper()
 	_, js := a.connect(t, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-	l := &powerLoad{t: t, a: a, js: js, messages: map[string]*powerMessage{}}
+	l := &powerLoad{t: t, name: name, doubted: doubted, a: a, js: js, messages: map[string]*powerMessage{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	for w := range powerWriters {
 		l.wg.Go(func() { l.write(ctx, w, rand.New(rand.NewPCG(seed, uint64(w)))) })
@@ -152,14 +154,14 @@ func startPowerLoad(t *testing.T, a *app, seed uint64) *powerLoad {
 func (l *powerLoad) hold()   { l.running.Lock() }
 func (l *powerLoad) resume() { l.running.Unlock() }
 
-func powerID(writer, n int) string { return fmt.Sprintf("w%d-%d", writer, n%powerAddresses) }
+func (l *powerLoad) id(writer, n int) string { return fmt.Sprintf("%s-%d-%d", l.name, writer, n) }
 
 func (l *powerLoad) write(ctx context.Context, writer int, dice *rand.Rand) {
 	ways := []string{"publish", "publish", "post", "http", "forward", "forward", "ingress", "call", "delayed", "remind"}
 	for n := 1; ctx.Err() == nil; n++ {
 		m := &powerMessage{
-			id: powerID(writer, dice.IntN(powerAddresses)), number: n, way: ways[dice.IntN(len(ways))],
-			text: fmt.Sprintf("m%d-%d", writer, n), sent: time.Now(),
+			id: l.id(writer, dice.IntN(powerAddresses)), number: n, way: ways[dice.IntN(len(ways))],
+			text: fmt.Sprintf("%s:%d-%d", l.name, writer, n), sent: time.Now(),
 		}
 		if m.way == "delayed" || m.way == "remind" {
 			m.delay = time.Duration(100+dice.IntN(int(powerDelay.Milliseconds()))) * time.Millisecond
@@ -181,6 +183,9 @@ func (l *powerLoad) insist(ctx context.Context, m *powerMessage, repeat bool) {
 		got, answer := l.attempt(ctx, m)
 		l.mu.Lock()
 		m.told, m.fate, m.answer = time.Now(), got, answer
+		if m.way == l.doubted && got == acknowledged {
+			m.fate = unknown
+		}
 		l.mu.Unlock()
 		if got == acknowledged || !repeat {
 			return
@@ -352,7 +357,9 @@ func (l *powerLoad) audit() (*powerAudit, error) {
 	}
 	a := &powerAudit{l: l, count: map[string]int{}, sum: map[string]uint64{}, came: map[string]tallied{}, latest: map[string]int{}, ids: map[string]string{}}
 	for _, r := range records {
-		a.record(r)
+		if strings.HasPrefix(r.id, l.name+"-") {
+			a.record(r)
+		}
 	}
 	a.senders()
 	a.states()
@@ -429,7 +436,7 @@ func (a *powerAudit) senders() {
 func (a *powerAudit) states() {
 	for w := range powerWriters {
 		for n := range powerAddresses {
-			id := powerID(w, n)
+			id := a.l.id(w, n)
 			seen, err := a.l.a.long(a.l.t, "e2e/tally", id, "seen")
 			sum, err2 := a.l.a.long(a.l.t, "e2e/tally", id, "sum")
 			if err := errors.Join(err, err2); err != nil {
