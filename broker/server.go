@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -36,8 +37,11 @@ type ServerConfig struct {
 	SyncAlways   bool
 	SyncInterval time.Duration // without SyncAlways; default is the server's, 2 minutes
 	SyncGroups   bool          // makes a Syncer of the file system that StoreDir is on
-	MaxPayload   int32         // default 8 MiB
-	App          string        // whose internal subjects outsiders may not publish to
+	// SyncWhole makes a sync each SyncInterval one of all streams at once, where
+	// the file system that StoreDir is on can do that.
+	SyncWhole  bool
+	MaxPayload int32  // default 8 MiB
+	App        string // whose internal subjects outsiders may not publish to
 	// Users are those who may connect from outside. Without any, everybody may
 	// who reaches the listener.
 	Users []User
@@ -56,8 +60,10 @@ type Server struct {
 	outside  string // of callsUser
 	log      zerolog.Logger
 	failed   chan error
-	disk     *groupsync.Disk // nil without SyncGroups, as syncer
+	disk     *groupsync.Disk // nil unless it is synced as a whole
 	syncer   *groupsync.Syncer
+	done     chan struct{} // ends syncs; nil without SyncWhole
+	syncs    sync.WaitGroup
 }
 
 // StartServer starts one. Clients may do all but publish to the internal
@@ -80,6 +86,9 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 		if err := s.openSyncer(cfg.StoreDir); err != nil {
 			return nil, err
 		}
+	}
+	if cfg.SyncWhole && s.syncWhole(cfg) {
+		cfg.SyncInterval = 0
 	}
 	log := &serverLog{log: cfg.Log, failed: s.failed}
 	srv, err := server.NewServer(cfg.options(s.password, s.outside))

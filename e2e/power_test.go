@@ -28,14 +28,15 @@ type powerMode struct {
 	doubted string // the way that the promise leaves out
 }
 
-// powerModes are those that lose nothing that was acknowledged. With always,
-// renames are left to those who do them: other file systems than ext4 don't
-// sync a file that is renamed over another one, either. With group the server
-// itself acknowledges what is published to ingress subjects.
+// powerModes are the modes. With always, renames are left to those who do
+// them: other file systems than ext4 don't sync a file that is renamed over
+// another one, either. With group the server itself acknowledges what is
+// published to ingress subjects.
 func powerModes() map[string]powerMode {
 	return map[string]powerMode{
-		"always": {mount: "noauto_da_alloc"},
-		"group":  {mount: "auto_da_alloc", doubted: "ingress"},
+		"always":   {mount: "noauto_da_alloc"},
+		"group":    {mount: "auto_da_alloc", doubted: "ingress"},
+		"interval": {mount: "auto_da_alloc"},
 	}
 }
 
@@ -59,9 +60,6 @@ func startPowerTest(t *testing.T, sync string) *powerTest {
 	t.Logf("seed %d, --sync %s", seed, sync)
 	p := &powerTest{mode: mode, disk: newPowerDisk(t, mode.mount), dice: rand.New(rand.NewPCG(seed, 1)), seed: seed}
 	p.a = newApp(t, fmt.Sprintf(powerModule, serve(t, powerFunctions())), withData(p.disk.dir+"/data"), withArgs("--sync", sync))
-	if b := os.Getenv("JETFN_POWER_BINARY"); b != "" {
-		p.a.binary = b
-	}
 	return p
 }
 
@@ -102,7 +100,11 @@ func (p *powerTest) verify(t *testing.T) {
 
 func TestAPowerFailureLosesNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
-	p := startPowerTest(t, cmp.Or(os.Getenv("JETFN_POWER_SYNC"), "always"))
+	sync := cmp.Or(os.Getenv("JETFN_POWER_SYNC"), "always")
+	if sync == "interval" {
+		t.Skip("it may lose the last second")
+	}
+	p := startPowerTest(t, sync)
 	failures := int(powerSetting(t, "JETFN_POWER_FAILURES", 4))
 	p.failWhileStarting(t) // when there is nothing yet
 	p.a.launch(t)

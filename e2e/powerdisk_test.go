@@ -80,7 +80,9 @@ func (d *powerDisk) make(t *testing.T) error {
 	return tool("mkfs.ext4", "-q", "-F", "-J", "size=32", d.image)
 }
 
-func (d *powerDisk) mount() error { return tool("mount", "-t", "ext4", "-o", d.options, d.image, d.dir) }
+func (d *powerDisk) mount() error {
+	return tool("mount", "-t", "ext4", "-o", d.options, d.image, d.dir)
+}
 
 func tool(name string, args ...string) error {
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {

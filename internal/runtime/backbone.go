@@ -68,7 +68,8 @@ func (b *backbone) embed(cfg Config, name string) error {
 		Users: users, TLS: tlsConfig,
 		StoreDir: b.dir.natsDir(), Host: host, Port: port, App: cfg.App,
 		SyncAlways: cfg.Sync == SyncAlways, SyncGroups: cfg.Sync == SyncGroup, SyncInterval: syncInterval,
-		Log: cfg.Log.With().Str("component", "nats").Logger(),
+		SyncWhole: cfg.Sync == SyncInterval,
+		Log:       cfg.Log.With().Str("component", "nats").Logger(),
 	}
 	b.server, err = broker.StartServer(server)
 	if errors.Is(err, groupsync.ErrUnsupported) {
