@@ -48,7 +48,7 @@ type Result struct {
 	FirstReply          float64  `json:"first_reply_ms"`     // from there until the first record
 	Drain               float64  `json:"drain_ms"`           // from the last publish to the last record
 	DrainPerSecond      float64  `json:"drain_per_s"`        // records of the backlog; zero: there was none
-	Backlog             uint64   `json:"backlog"`            // messages without a record when the publishing ended
+	Backlog             uint64   `json:"backlog"`            // messages that had no record when the publishing ended, and got one
 	Refused             uint64   `json:"refused"`            // messages of the open loop that the worker would not store, and said so
 	CallsPerInv         float64  `json:"calls_per_inv"`      // of the function: fewer than one where messages share a call
 	Fsyncs              int64    `json:"fsyncs"`             // within the duration; -1: not known

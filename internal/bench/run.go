@@ -223,10 +223,10 @@ func (r *run) first(ctx context.Context) (time.Duration, error) {
 // go on meanwhile.
 func (r *run) drain(ctx context.Context) (backlog uint64, took float64, err error) {
 	began, moved := time.Now(), time.Now()
-	published, _, delivered, _ := r.ledger.counts()
-	backlog = published - delivered
+	_, _, first, _ := r.ledger.counts()
+	delivered := first
 	for ctx.Err() == nil && time.Since(began) < drainPatience && time.Since(moved) < stuck {
-		_, acked, now, _ := r.ledger.counts()
+		published, acked, now, _ := r.ledger.counts() // what is refused meanwhile isn't published
 		if acked == published && now == published {
 			break
 		}
@@ -238,7 +238,8 @@ func (r *run) drain(ctx context.Context) (backlog uint64, took float64, err erro
 		}
 		pause(ctx, drainCheck)
 	}
-	return backlog, milliseconds(time.Since(began)), nil
+	published, _, _, _ := r.ledger.counts()
+	return published - first, milliseconds(time.Since(began)), nil
 }
 
 func pause(ctx context.Context, d time.Duration) {
