@@ -79,9 +79,8 @@ func (a *App) followFrom(
 		return fmt.Errorf("consume %s: %w", stream, err)
 	}
 	defer messages.Stop()
-	ctx, end := context.WithCancel(ctx)
+	read, end := settle(ctx, messages, a.cfg.Syncer)
 	defer end()
-	read := settle(ctx, messages, a.cfg.Syncer)
 	for expected := uint64(1); ; expected++ {
 		m, err := read.Next(jetstream.NextContext(ctx))
 		if err != nil {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -25,15 +26,20 @@ type arrival struct {
 // settle returns a source of the same messages, each of which was synced after
 // it was read. What is derived from a message must not be durable before it:
 // after a power failure the message would be gone, and its sequence another
-// one's. Without a syncer it returns the source itself. It reads until ctx ends
-// or the source fails.
-func settle(ctx context.Context, from source, syncer *groupsync.Syncer) source {
+// one's. Without a syncer it returns the source itself. It reads until ctx
+// ends, the source fails, or end is called, which waits for that.
+func settle(ctx context.Context, from source, syncer *groupsync.Syncer) (synced source, end func()) {
 	if syncer == nil {
-		return from
+		return from, func() {}
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	s := &settled{ctx: ctx, synced: make(chan arrival, settledMost), room: make(chan struct{}, settledMost)}
-	go s.read(from, syncer)
-	return s
+	var reading sync.WaitGroup
+	reading.Go(func() { s.read(from, syncer) })
+	return s, func() {
+		cancel()
+		reading.Wait()
+	}
 }
 
 // settled hands on what has been synced.

@@ -3,8 +3,12 @@ package groupsync
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
+
+// ErrClosed means that a Syncer was closed before it was asked.
+var ErrClosed = errors.New("nothing is synced any more")
 
 // Syncer syncs for whoever asks. Those who ask while a sync is under way share
 // the next one. A nil Syncer is one that never has anything to do: it answers
@@ -19,6 +23,7 @@ type Syncer struct {
 	settled []settled     // and these are told what became of theirs
 	telling bool          // by another one
 	err     error         // of the first sync that failed; there is none after it
+	closed  bool
 	ended   sync.WaitGroup
 }
 
@@ -47,11 +52,17 @@ func (s *Syncer) After(done func(error)) {
 		return
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.waiting = append(s.waiting, done)
-	if !s.syncing {
-		s.syncing = true
-		s.ended.Go(s.syncAll)
+	closed := s.closed
+	if !closed {
+		s.waiting = append(s.waiting, done)
+		if !s.syncing {
+			s.syncing = true
+			s.ended.Go(s.syncAll)
+		}
+	}
+	s.mu.Unlock()
+	if closed {
+		done(ErrClosed)
 	}
 }
 
@@ -71,11 +82,15 @@ func (s *Syncer) Wait(ctx context.Context) error {
 	}
 }
 
-// Close waits until everybody has been told. Nobody may ask any more.
+// Close waits until everybody has been told. Who asks later gets ErrClosed.
 func (s *Syncer) Close() {
-	if s != nil {
-		s.ended.Wait()
+	if s == nil {
+		return
 	}
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.ended.Wait()
 }
 
 // syncAll syncs as long as somebody waits.

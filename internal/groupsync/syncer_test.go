@@ -130,6 +130,19 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 	})
 }
 
+func TestWhoAsksAClosedSyncerIsRefused(t *testing.T) {
+	t.Parallel()
+	d := &disk{}
+	s := groupsync.New(d.sync, nil)
+	s.Close()
+	if err := s.Wait(t.Context()); !errors.Is(err, groupsync.ErrClosed) {
+		t.Errorf("error = %v", err)
+	}
+	if begun, _ := d.counts(); begun != 0 {
+		t.Error("there was a sync")
+	}
+}
+
 func TestWithoutASyncerNobodyWaits(t *testing.T) {
 	t.Parallel()
 	var s *groupsync.Syncer
