@@ -20,9 +20,9 @@ func newAlarmClock(begun time.Time, ring func()) *alarmClock {
 // time before. It rings earlier where that is far away: a process may stand
 // still, and somebody has to notice.
 func (c *alarmClock) set(at int64) {
-	now := time.Since(c.begun)
-	at = min(at, (now + stallLimit/2).Milliseconds())
-	left := time.Duration(at)*time.Millisecond - now
+	now := time.Since(c.begun).Milliseconds()
+	at = min(at, now+(stallLimit/2).Milliseconds())
+	left := time.Duration(at-now) * time.Millisecond
 	if at == c.at && left > 0 { // it will
 		return
 	}
