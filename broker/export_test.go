@@ -1,6 +1,11 @@
 package broker
 
-import "github.com/jetfn/jetfn/actor"
+import (
+	"context"
+
+	"github.com/jetfn/jetfn/actor"
+	"github.com/jetfn/jetfn/internal/groupsync"
+)
 
 // EncodeSend exposes the format of internal messages to its golden test.
 func EncodeSend(s actor.OutboundSend) []byte { return encodeSend(&s) }
@@ -58,3 +63,11 @@ func Semver(version string) string { return semver(version) }
 
 // OneLine exposes how an error is written into a header.
 func OneLine(s string) string { return oneLine(s) }
+
+// Settle exposes what holds messages back until they are synced.
+func Settle(ctx context.Context, from Source, syncer *groupsync.Syncer) (synced Source, end func()) {
+	return settle(ctx, from, syncer)
+}
+
+// Source is where such messages come from.
+type Source = source

@@ -5,12 +5,18 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/jetfn/jetfn/internal/groupsync"
 )
 
-// settledMost bounds the messages that are read and not synced yet.
-const settledMost = 4096
+// What is read and not handed on yet is bounded in bytes. A message counts as
+// settledLeast at least, which bounds their number.
+const (
+	settledBytes = 16 << 20
+	settledLeast = 4 << 10
+	settledMost  = settledBytes / settledLeast
+)
 
 // source is where messages come from, one after the other.
 type source interface {
@@ -19,8 +25,9 @@ type source interface {
 
 // arrival is a message, or why there is none.
 type arrival struct {
-	msg jetstream.Msg
-	err error
+	msg  jetstream.Msg
+	size int64 // in settled.room
+	err  error
 }
 
 // settle returns a source of the same messages, each of which was synced after
@@ -33,7 +40,7 @@ func settle(ctx context.Context, from source, syncer *groupsync.Syncer) (synced 
 		return from, func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s := &settled{ctx: ctx, synced: make(chan arrival, settledMost), room: make(chan struct{}, settledMost)}
+	s := &settled{ctx: ctx, synced: make(chan arrival, settledMost+1), room: semaphore.NewWeighted(settledBytes)}
 	var reading sync.WaitGroup
 	reading.Go(func() { s.read(from, syncer) })
 	return s, func() {
@@ -44,24 +51,23 @@ func settle(ctx context.Context, from source, syncer *groupsync.Syncer) (synced 
 
 // settled hands on what has been synced.
 type settled struct {
-	ctx    context.Context //nolint:containedctx // it is that of the one who reads, as of a source's
-	synced chan arrival    // never full
-	room   chan struct{}   // one for each message in it, or on its way there
+	ctx    context.Context     //nolint:containedctx // it is that of the one who reads, as of a source's
+	synced chan arrival        // never full
+	room   *semaphore.Weighted // for the messages in it, or on their way there
 }
 
 func (s *settled) read(from source, syncer *groupsync.Syncer) {
 	for {
-		select {
-		case s.room <- struct{}{}:
-		case <-s.ctx.Done():
-			return
-		}
 		m, err := from.Next(jetstream.NextContext(s.ctx))
-		if err != nil {
+		if err != nil { // the last one
 			syncer.After(func(error) { s.synced <- arrival{err: err} })
 			return
 		}
-		syncer.After(func(err error) { s.synced <- arrival{m, err} })
+		size := min(max(int64(len(m.Data())), settledLeast), settledBytes)
+		if s.room.Acquire(s.ctx, size) != nil {
+			return
+		}
+		syncer.After(func(err error) { s.synced <- arrival{m, size, err} })
 	}
 }
 
@@ -70,7 +76,7 @@ func (s *settled) read(from source, syncer *groupsync.Syncer) {
 func (s *settled) Next(...jetstream.NextOpt) (jetstream.Msg, error) {
 	select {
 	case n := <-s.synced:
-		<-s.room
+		s.room.Release(n.size)
 		return n.msg, n.err
 	case <-s.ctx.Done():
 		return nil, s.ctx.Err()

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/broker"
@@ -129,6 +132,40 @@ func TestWhatCanNotBeSyncedIsNotRestedOn(t *testing.T) {
 		}
 		if len(ids) > 0 {
 			t.Errorf("%s was fed", <-ids)
+		}
+	})
+}
+
+// largeMessages never end.
+type largeMessages struct{ read atomic.Int64 }
+
+type largeMessage struct {
+	jetstream.Msg
+	data []byte
+}
+
+func (m largeMessage) Data() []byte { return m.data }
+
+func (l *largeMessages) Next(...jetstream.NextOpt) (jetstream.Msg, error) {
+	l.read.Add(1)
+	return largeMessage{data: make([]byte, 1<<20)}, nil
+}
+
+func TestWhatIsReadAheadOfASyncIsBoundedInBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		syncer := groupsync.New(func() error { return nil }, nil)
+		defer syncer.Close()
+		from := &largeMessages{}
+		synced, end := broker.Settle(t.Context(), from, syncer)
+		defer end()
+		synctest.Wait()
+		if n := from.read.Load(); n < 2 || n > 17 {
+			t.Errorf("%d messages of 1 MiB were read though nobody takes one", n)
+		}
+		for range 100 {
+			if m, err := synced.Next(); err != nil || len(m.Data()) != 1<<20 {
+				t.Fatalf("Next = %v, %v", m, err)
+			}
 		}
 	})
 }

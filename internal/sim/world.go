@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"github.com/rs/zerolog"
@@ -104,8 +105,8 @@ func (w *World) live() {
 		return
 	}
 	w.checkRest()
-	// The first sweep may be what tells an owner that it is none any more.
-	for range 2 {
+	// A sweep may be what tells an owner that it is none any more, one each.
+	for range max(2, w.mostOwners()+1) {
 		w.after(2000, w.sweepAll)
 		if !w.rest("after a sweep") {
 			return
@@ -319,6 +320,18 @@ func (w *World) holder(part int) *owner {
 		}
 	}
 	return found
+}
+
+// mostOwners is how many owners of one partition there are that don't know of
+// each other.
+func (w *World) mostOwners() int {
+	counts := make([]int, w.plan.Knobs.Partitions)
+	for _, o := range w.owners {
+		if !o.dead && o.p.Running() {
+			counts[o.part]++
+		}
+	}
+	return slices.Max(counts)
 }
 
 // anyOwner is mostly the newest one that isn't dead.
