@@ -64,6 +64,11 @@ func TestAMarkerIsNotWrittenAgainWhileMessagesAreOnTheirWay(t *testing.T) {
 		cfg := actor.Config{Partitions: 1, MarkerLife: time.Minute}
 		a := run(t, m, actor.NewProcessor(cfg, ports, catalog{"counter": {Function: function(counter)}}, actor.NewCalls(0), zerolog.Nop()))
 		defer a.end()
+		// The first marker is there before anything else is appended: a commit
+		// whose append had begun when it was written makes for another (E6).
+		a.send(to("counter", "first"), "x")
+		time.Sleep(time.Second)
+		sink.answer(1)
 		for i := range 3 {
 			a.send(to("counter", strconv.Itoa(i)), "x")
 		}
@@ -78,7 +83,7 @@ func TestAMarkerIsNotWrittenAgainWhileMessagesAreOnTheirWay(t *testing.T) {
 		a.want("messages on their way after that", sink.waiting(), 1)
 		sink.answer(1)
 		time.Sleep(time.Second)
-		a.want("messages stored", len(a.emitted()), 4)
+		a.want("messages stored", len(a.emitted()), 5)
 		a.want("scans", int(aging.scans.Load()), 1) // the first owner found no marker
 	})
 }
