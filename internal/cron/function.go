@@ -106,7 +106,7 @@ func (f *Function) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, er
 	e.Mutations = []actor.Mutation{{Name: stateName, Value: actor.Value{Type: stateType, Data: data}}}
 	e.Delayed = []actor.Delayed{
 		{Cancel: true, Token: token},
-		{Delay: max(time.UnixMilli(m.Next).Sub(now), 0), Target: b.Target, Value: Wake(), Token: token},
+		{Delay: max(time.Duration(m.Next-now.UnixMilli())*time.Millisecond, 0), Target: b.Target, Value: Wake(), Token: token},
 	}
 	return e, nil
 }

@@ -2,6 +2,8 @@ package cron_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -45,6 +47,12 @@ type world struct {
 // and ends it as a crash would.
 func (w *world) run(t *testing.T, d time.Duration) {
 	t.Helper()
+	w.runWith(t, func(*actor.Processor) { time.Sleep(d) })
+}
+
+// runWith lets it live until an operator is done.
+func (w *world) runWith(t *testing.T, operate func(*actor.Processor)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	target := w.in.Targets[0]
 	p := actor.NewProcessor(actor.Config{Partitions: 1}, w.memory.Ports(0), catalog{
@@ -63,7 +71,7 @@ func (w *world) run(t *testing.T, d time.Duration) {
 		_ = w.memory.Feed(ctx, actor.SourceMailbox, from, func(ctx context.Context, _ int, d actor.Delivery) error { return p.Deliver(ctx, d) })
 	})
 	w.memory.Send(actor.SourceMailbox, 0, false, actor.Input{Envelope: actor.Envelope{Target: w.in.Address(), Value: cron.Wake()}})
-	time.Sleep(d)
+	operate(p)
 	cancel()
 	all.Wait()
 }
@@ -116,6 +124,56 @@ func TestTheNewestMissedTickRunsOnceOrNever(t *testing.T) {
 				w.run(t, 10*time.Minute)
 				w.want(t, want...)
 			})
+		})
+	}
+}
+
+func TestASkippedTickIsLeftOutOnceAndForGood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // begins at midnight UTC
+		w := &world{memory: actortest.NewMemory(), in: ingress(t, "*/15 * * * *")}
+		begin := time.Now()
+		skip := func(p *actor.Processor, due time.Duration) error {
+			_, err := p.Edit(t.Context(), w.in.Address(), w.in.Skip(begin.Add(due).UnixMilli()))
+			return err
+		}
+		w.runWith(t, func(p *actor.Processor) {
+			time.Sleep(20 * time.Minute) // 00:15 was sent
+			if err := skip(p, 15*time.Minute); !errors.Is(err, actor.ErrNotFound) {
+				t.Errorf("skipping a tick that was sent: %v, want %v", err, actor.ErrNotFound)
+			}
+			if err := skip(p, 30*time.Minute); err != nil {
+				t.Error(err)
+			}
+			if err := skip(p, 30*time.Minute); !errors.Is(err, actor.ErrNotFound) {
+				t.Errorf("skipping a tick again: %v, want %v", err, actor.ErrNotFound)
+			}
+		})
+		w.run(t, 41*time.Minute)
+		w.want(t, "00:15:00", "00:45:00", "01:00:00")
+	})
+}
+
+func TestSkippingALateTickLeavesOutAllThatWouldHaveBeenOne(t *testing.T) {
+	t.Parallel()
+	for schedule, want := range map[string]string{"*/15 * * * *": "02:00:00", "@every 15m": "02:05:00"} {
+		t.Run(schedule, func(t *testing.T) {
+			t.Parallel()
+			w := &world{in: ingress(t, schedule)}
+			begin := time.Date(2000, 1, 1, 1, 5, 0, 0, time.UTC)
+			state := actor.Value{Type: "jetfn/tick", Data: fmt.Appendf(nil, `{"schedule":%q,"next":%d}`, schedule, begin.UnixMilli())}
+			view := actor.StateView{State: actor.State{{Name: "tick", Value: state}}}
+			change, err := w.in.Skip(begin.UnixMilli())(view, begin.Add(50*time.Minute+7*time.Second).UnixMilli())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got struct{ Next int64 }
+			if err := json.Unmarshal(change.Mutations[0].Value.Data, &got); err != nil {
+				t.Fatal(err)
+			}
+			if text := time.UnixMilli(got.Next).UTC().Format("15:04:05"); text != want {
+				t.Errorf("the next tick is at %s, want %s", text, want)
+			}
 		})
 	}
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -22,6 +23,16 @@ func (w *worker) cronIngress(id string) (cron.Ingress, bool) {
 		}
 	}
 	return cron.Ingress{}, false
+}
+
+// skipTick leaves out the tick of a cron ingress that t stands for.
+func (s surface) skipTick(ctx context.Context, t *actor.Timer) error {
+	in, ok := s.worker.cronIngress(t.Envelope.Target.ID)
+	if !ok {
+		return fmt.Errorf("the module has no cron ingress %s any more: %w", t.Envelope.Target.ID, actor.ErrNotFound)
+	}
+	_, err := s.EditState(ctx, in.Address(), in.Skip(t.DueAt))
+	return err
 }
 
 // wakeCron makes the cron ingresses of m look what is due: one that is new has

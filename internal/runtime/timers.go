@@ -13,6 +13,7 @@ import (
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/gateway"
+	"github.com/jetfn/jetfn/internal/cron"
 )
 
 // errCursor is what is said of a cursor that no page had.
@@ -87,7 +88,7 @@ func (s surface) Timers(ctx context.Context, q gateway.TimerQuery) ([]gateway.Ti
 	if err != nil {
 		return nil, "", err
 	}
-	match := func(t *actor.Timer) bool { return q.Matches(t) && !ownTimer(t) }
+	match := func(t *actor.Timer) bool { return q.Matches(t) && !hiddenTimer(t) }
 	pages := make([]actor.TimerPage, len(g.seats))
 	group, asking := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
@@ -153,10 +154,15 @@ func mergeTimers(pages []actor.TimerPage, limit int) (list []placedTimer, next s
 	return list, next
 }
 
-// ownTimer reports whether jetfn's own functions have set a timer for
-// themselves, such as a schedule's next tick: nobody else may cancel it.
-func ownTimer(t *actor.Timer) bool {
-	return t.Envelope.Target.Type.Namespace == ownNamespace && t.Envelope.Caller.Type.Namespace == ownNamespace
+// hiddenTimer reports whether jetfn's own functions have set a timer for
+// themselves that nobody else may cancel. A schedule's next tick is none.
+func hiddenTimer(t *actor.Timer) bool {
+	return t.Envelope.Target.Type.Namespace == ownNamespace && t.Envelope.Caller.Type.Namespace == ownNamespace && !isTick(t)
+}
+
+// isTick reports whether t is the next tick of a cron ingress.
+func isTick(t *actor.Timer) bool {
+	return t.Envelope.Target.Type == cron.Type() && t.Envelope.Caller == t.Envelope.Target
 }
 
 // readError is an error of a question to a processor as the gateway knows it.
@@ -192,9 +198,13 @@ func (s surface) Timer(ctx context.Context, id string) (gateway.Timer, error) {
 	return s.oneTimer(ctx, id, func(_ *actor.Processor, t actor.Timer) (actor.Timer, error) { return t, nil })
 }
 
-// CancelTimer implements gateway.Timers.
+// CancelTimer implements gateway.Timers. A schedule whose tick is cancelled
+// goes on with the next one.
 func (s surface) CancelTimer(ctx context.Context, id string) (gateway.Timer, error) {
 	return s.oneTimer(ctx, id, func(p *actor.Processor, t actor.Timer) (actor.Timer, error) {
+		if isTick(&t) {
+			return t, s.skipTick(ctx, &t)
+		}
 		t, err := p.CancelTimer(ctx, t.ID)
 		if errors.Is(err, actor.ErrUnanswered) {
 			return t, fmt.Errorf("%w: %w", gateway.ErrUnknown, err)
@@ -215,7 +225,7 @@ func (s surface) oneTimer(ctx context.Context, text string, do func(*actor.Proce
 	}
 	t, err := seat.processor.Timer(ctx, id)
 	switch {
-	case err == nil && ownTimer(&t):
+	case err == nil && hiddenTimer(&t):
 		err = actor.ErrNotFound
 	case err == nil:
 		t, err = do(seat.processor, t)

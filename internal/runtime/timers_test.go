@@ -144,22 +144,47 @@ func TestTimersOfAllPartitionsAreListedAndCancelledForGood(t *testing.T) {
 	}
 }
 
-func TestTheTicksOfASchedulesAreNobodysToCancel(t *testing.T) {
+func TestACancelledTickIsSkippedAndItsScheduleGoesOn(t *testing.T) {
 	t.Parallel()
 	cfg := tellers(t, nil)
-	cfg.Module = parse(t, "kind: io.jetfn.cron.v1/ingress\nspec: {id: demo/hourly, schedule: \"@hourly\", targets: [demo/teller/all]}\n")
+	cfg.DataDir = t.TempDir()
+	cfg.Module = parse(t, "kind: io.jetfn.cron.v1/ingress\nspec: {id: demo/yearly, schedule: \"@yearly\", targets: [demo/teller/all]}\n")
 	w := start(t, cfg)
-	pending := func() bool {
-		status, _, body := request(t, http.MethodGet, "http://"+w.HTTP+"/metrics", "")
-		if status != http.StatusOK {
-			t.Fatalf("GET /metrics = %d", status)
-		}
-		return strings.Contains(body, "jetfn_partition_timersPending") && slices.ContainsFunc(strings.Split(body, "\n"), func(l string) bool {
-			return strings.HasPrefix(l, "jetfn_partition_timersPending") && strings.HasSuffix(l, " 1")
+	next := func(year int) (id string) {
+		t.Helper()
+		eventually(t, "the tick of "+itoa(year)+" waits alone", func() bool {
+			var page timerPage
+			w.do(http.MethodGet, "/v1/timers?function=jetfn/cron", &page)
+			if len(page.Items) != 1 {
+				return false
+			}
+			tick := page.Items[0]
+			id = tick.ID
+			if tick.Address != "jetfn/cron/demo/yearly" || tick.Caller != tick.Address {
+				t.Fatalf("the tick is %+v", tick)
+			}
+			due, err := time.Parse(time.RFC3339Nano, tick.DueAt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return due.Sub(time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)).Abs() < 500*time.Millisecond
 		})
+		return id
 	}
-	eventually(t, "the next tick waits", pending)
-	if got := w.timers(100, url.Values{}); len(got) > 0 {
-		t.Errorf("timers = %v, want none that could be cancelled", got)
+	year := time.Now().UTC().Year() + 1
+	first := next(year)
+	var one struct{ ID string }
+	w.do(http.MethodDelete, "/v1/timers/"+first, &one)
+	if one.ID != first {
+		t.Errorf("DELETE of the tick = %+v", one)
 	}
+	second := next(year + 1)
+	w.problem(http.MethodDelete, "/v1/timers/"+first, http.StatusNotFound)
+	w.do(http.MethodDelete, "/v1/timers/"+second, &one)
+	third := next(year + 2)
+	w.stop()
+
+	w = start(t, cfg)
+	w.problem(http.MethodDelete, "/v1/timers/"+third+"9", http.StatusNotFound)
+	next(year + 2)
 }
