@@ -38,7 +38,8 @@ type Config struct {
 	SyncAlways bool   // the server syncs each message before it acknowledges it
 	// Syncer syncs what the server acknowledges before it has synced it. Then
 	// nothing is told to be stored, and nothing that was read is handed on,
-	// until it is durable. Nil: the server's acknowledgements count as they are.
+	// until it is durable. With a Gate, records of ingresses come in there, too.
+	// Nil: the server's acknowledgements count as they are.
 	Syncer *groupsync.Syncer
 	// Gate means that outside messages come in through a Gate in this process,
 	// which gathers them, and not into the mailbox stream directly. GateBytes

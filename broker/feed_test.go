@@ -278,8 +278,25 @@ func TestADelayCountsFromWhenTheMessageWasStored(t *testing.T) {
 
 func TestIngressRecordsReachEachTarget(t *testing.T) {
 	t.Parallel()
-	js := brokertest.Start(t)
-	app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 4})
+	for name, relayed := range map[string]bool{"from the stream": false, "through a relay": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			js := brokertest.Start(t)
+			cfg := broker.Config{App: "app", Partitions: 4}
+			if relayed {
+				cfg.Gate, cfg.Syncer = true, anySyncer(t)
+			}
+			app := brokertest.Open(t, js.Conn(), cfg)
+			if relayed {
+				brokertest.Gather(t, app)
+			}
+			ingressRecords(t, js, app)
+		})
+	}
+}
+
+func ingressRecords(t *testing.T, js jetstream.JetStream, app *broker.App) {
+	t.Helper()
 	targets := func(in actor.TypeName, _ uint64) ([]actor.TypeName, string, bool) {
 		switch in.Name {
 		case "two":

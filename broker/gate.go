@@ -69,13 +69,19 @@ func (a *App) Gather(ctx context.Context, opened func()) error {
 		}
 		return fmt.Errorf("gather outside messages: %w", err)
 	}
-	sub, err := g.listen(ctx)
+	sub, err := a.listen(ctx, a.names.fnAll(), g.arrived)
 	if err != nil {
 		return fmt.Errorf("gather outside messages: %w", err)
 	}
+	sub.SetClosedHandler(func(string) { close(g.closed) })
+	ingress, err := openRelay(ctx, a)
+	if err != nil {
+		_ = sub.Unsubscribe()
+		return err
+	}
 	a.gate.Store(g)
 	opened()
-	err = g.run(ctx, sub)
+	err = errors.Join(g.run(ctx, sub), ingress.end())
 	a.gate.CompareAndSwap(g, nil)
 	_ = sub.Unsubscribe() // it is, unless something failed
 	g.abandon()
@@ -89,18 +95,18 @@ func (a *App) Gather(ctx context.Context, opened func()) error {
 	return fmt.Errorf("gather outside messages: %w", err)
 }
 
-// listen subscribes, and returns when the server knows it.
-func (g *gate) listen(ctx context.Context) (*nats.Subscription, error) {
+// listen subscribes to what comes from outside, and returns when the server
+// knows it.
+func (a *App) listen(ctx context.Context, subject string, arrived nats.MsgHandler) (*nats.Subscription, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
-	sub, err := g.app.nc.Subscribe(g.app.names.fnAll(), g.arrived)
+	sub, err := a.nc.Subscribe(subject, arrived)
 	if err != nil {
 		return nil, err
 	}
-	sub.SetClosedHandler(func(string) { close(g.closed) })
 	err = sub.SetPendingLimits(-1, gatePendingBytes)
 	if err == nil {
-		err = g.app.nc.FlushWithContext(ctx)
+		err = a.nc.FlushWithContext(ctx)
 	}
 	if err != nil {
 		_ = sub.Unsubscribe()

@@ -48,6 +48,13 @@ func gatedInBubble(t *testing.T, js jetstream.JetStream, cfg broker.Config) (app
 		t.Fatal(err)
 	}
 	app = gateless(t, own, cfg)
+	return app, gatherInBubble(t, app, nc)
+}
+
+// gatherInBubble is brokertest.Gather, but for its end, which closes the
+// application's connection.
+func gatherInBubble(t *testing.T, app *broker.App, nc *nats.Conn) (end func()) {
+	t.Helper()
 	opened, ended := make(chan struct{}), make(chan error, 1)
 	ctx := context.WithoutCancel(t.Context())
 	go func() { ended <- app.Gather(ctx, func() { close(opened) }) }()
@@ -59,7 +66,7 @@ func gatedInBubble(t *testing.T, js jetstream.JetStream, cfg broker.Config) (app
 		}
 	})
 	t.Cleanup(end)
-	return app, end
+	return end
 }
 
 func mailbox(t *testing.T, js jetstream.JetStream) *jetstream.StreamInfo {

@@ -29,6 +29,8 @@ func tooMany() error {
 	return &publishError{429, 10167, "too many requests: more messages wait to be stored than jetfn may hold; publish more slowly"}
 }
 
+func noFastBatches() error { return &publishError{400, 10205, "batch publish is disabled"} }
+
 func notTaken() error {
 	return fmt.Errorf("%w: %w", ErrClosed, &publishError{503, 10023, "jetfn is not open to messages now, this one is not stored; publish it again"})
 }
@@ -68,7 +70,7 @@ func (g *gate) overloaded(a answer) {
 // do, or expects another stream.
 func unmet(m *nats.Msg, stream string) error {
 	if strings.HasSuffix(m.Reply, fastBatchSuffix) {
-		return &publishError{400, 10205, "batch publish is disabled"}
+		return noFastBatches()
 	}
 	for name := range m.Header {
 		switch {
@@ -99,13 +101,21 @@ func (g *gate) answer(m *outside, a answer) {
 	switch {
 	case m.done != nil:
 		m.done(a)
-	case m.reply == "":
-	case g.app.names.isInternal(m.reply):
+	case m.reply != "":
+		g.app.respond(m.reply, g.body(a))
+	}
+}
+
+// respond answers a publisher, if it wants an answer.
+func (a *App) respond(reply string, body []byte) {
+	switch {
+	case reply == "":
+	case a.names.isInternal(reply):
 		// The answer would be published with rights that its reader lacks.
-		g.app.cfg.Log.Warn().Str("reply", m.reply).Msg("a publisher wants its answer on an internal subject, not answered")
+		a.cfg.Log.Warn().Str("reply", reply).Msg("a publisher wants its answer on an internal subject, not answered")
 	default:
-		if err := g.app.nc.Publish(m.reply, g.body(a)); err != nil {
-			g.app.cfg.Log.Debug().Err(err).Msg("publisher not answered")
+		if err := a.nc.Publish(reply, body); err != nil {
+			a.cfg.Log.Debug().Err(err).Msg("publisher not answered")
 		}
 	}
 }
@@ -119,13 +129,18 @@ func (g *gate) body(a answer) []byte {
 		}
 		return append(b, '}')
 	}
-	body, err := json.Marshal(struct {
+	return g.app.refusal(g.stream, a.err)
+}
+
+// refusal is what stream would answer to a publish that it refuses.
+func (a *App) refusal(stream string, err error) []byte {
+	body, encodeErr := json.Marshal(struct {
 		Error  *publishError `json:"error"`
 		Stream string        `json:"stream"`
 		Seq    uint64        `json:"seq"`
-	}{asPublishError(a.err), g.stream, 0})
-	if err != nil { // it can't be
-		g.app.cfg.Log.Error().Err(err).Msg("answer to a publisher can't be written")
+	}{asPublishError(err), stream, 0})
+	if encodeErr != nil { // it can't be
+		a.cfg.Log.Error().Err(encodeErr).Msg("answer to a publisher can't be written")
 	}
 	return body
 }

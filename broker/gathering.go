@@ -136,7 +136,10 @@ func (g *gathering) hold(m *outside, sign int) {
 }
 
 // heldSize is about what m takes in memory.
-func heldSize(m *outside) int { return m.size() + len(m.reply) + 300 }
+func heldSize(m *outside) int { return m.size() + len(m.reply) + heldOverhead }
+
+// heldOverhead is about what is held for a message besides its bytes.
+const heldOverhead = 300
 
 // next forms a pack, or returns nil if there is none to form now.
 func (g *gathering) next() *pack {

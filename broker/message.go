@@ -173,21 +173,21 @@ func notForOutsiders(target actor.Address) string {
 func (a *App) decodeIngress(m *stored, targets Targets, d *actor.Delivery) int {
 	p, tokens, ok := a.names.parseInbox(m.subject)
 	if !ok || p >= a.creation.Partitions {
-		d.Inputs = []actor.Input{badAddress(m, actor.Address{}, fmt.Sprintf("ingress record on %q has no key, or too many tokens; publish to %s", m.subject, a.names.ingressForm()))}
+		d.Inputs = []actor.Input{badAddress(m, actor.Address{}, fmt.Sprintf("ingress record on %q has no key, or too many tokens; publish to %s", a.names.came(m.subject), a.names.ingressForm()))}
 		return 0
 	}
 	var parts [3]string
 	for i, t := range tokens {
 		part, err := actor.Unescape(t)
 		if err != nil {
-			d.Inputs = []actor.Input{badAddress(m, actor.Address{}, fmt.Sprintf("ingress record on %q: %v; publish to %s", m.subject, err, a.names.ingressForm()))}
+			d.Inputs = []actor.Input{badAddress(m, actor.Address{}, fmt.Sprintf("ingress record on %q: %v; publish to %s", a.names.came(m.subject), err, a.names.ingressForm()))}
 			return p
 		}
 		parts[i] = part
 	}
 	for i, t := range tokens {
 		if actor.Escape(parts[i]) != t {
-			d.Inputs = []actor.Input{badAddress(m, actor.Address{ID: parts[2]}, fmt.Sprintf("ingress record on %q is not in canonical form; publish to %s", m.subject, a.names.ingress(parts[0], parts[1], parts[2])))}
+			d.Inputs = []actor.Input{badAddress(m, actor.Address{ID: parts[2]}, fmt.Sprintf("ingress record on %q is not in canonical form; publish to %s", a.names.came(m.subject), a.names.ingress(parts[0], parts[1], parts[2])))}
 			return p
 		}
 	}

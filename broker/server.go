@@ -155,7 +155,11 @@ func (c ServerConfig) options(password, outsidePassword string) *server.Options 
 		NoSublistCache: true,
 		Users:          []*server.User{{Username: insideUser, Password: password}},
 	}
-	outside := &server.Permissions{Publish: &server.SubjectPermission{Deny: append(names{c.App}.internals(), names{c.App}.guarded()...)}}
+	deny := append(names{c.App}.internals(), names{c.App}.guarded()...)
+	if c.SyncGroups {
+		deny = append(deny, names{c.App}.inboxAll()) // a relay's
+	}
+	outside := &server.Permissions{Publish: &server.SubjectPermission{Deny: deny}}
 	opts.Users = append(opts.Users, &server.User{Username: callsUser, Password: outsidePassword, Permissions: outside})
 	for _, u := range c.Users {
 		opts.Users = append(opts.Users, &server.User{Username: u.Name, Password: u.Password, Permissions: outside})

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"errors"
 	"net"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/jetfn/jetfn/broker"
 	"github.com/jetfn/jetfn/broker/brokertest"
+	"github.com/jetfn/jetfn/internal/groupsync"
 )
 
 // outsider connects as any client on the machine can.
@@ -51,6 +53,27 @@ func TestOutsidersMayNotPublishOnInternalSubjects(t *testing.T) {
 		if _, err := nc.Request(subject, []byte("x"), 5*time.Second); err != nil {
 			t.Errorf("request of an outsider on %s = %v, want an acknowledgement", subject, err)
 		}
+	}
+}
+
+func TestOutsidersMayNotPublishWhereARelayStoresRecords(t *testing.T) {
+	t.Parallel()
+	srv, err := broker.StartServer(broker.ServerConfig{App: "app", StoreDir: t.TempDir(), Port: -1, SyncGroups: true})
+	if errors.Is(err, groupsync.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Shutdown)
+	app := brokertest.Open(t, brokertest.Connect(t, srv), broker.Config{App: "app", Gate: true, Syncer: srv.Syncer()})
+	brokertest.Gather(t, app)
+	nc := outsider(t, srv)
+	if _, err := nc.Request("app.inbox.0.ns.in.key", []byte("x"), 200*time.Millisecond); err == nil {
+		t.Error("a request of an outsider was answered, want it denied")
+	}
+	if _, err := nc.Request("app.ingress.ns.in.key", []byte("x"), 5*time.Second); err != nil {
+		t.Errorf("request on the ingress = %v, want an acknowledgement", err)
 	}
 }
 

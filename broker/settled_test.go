@@ -23,7 +23,7 @@ const syncTime = 100 * time.Millisecond
 
 // openSynced opens an application whose disk takes syncTime for a sync. From
 // the moment that breaks is called they fail.
-func openSynced(t *testing.T) (app *broker.App, breaks func()) {
+func openSynced(t *testing.T, js jetstream.JetStream) (app *broker.App, breaks func()) {
 	t.Helper()
 	broken := make(chan struct{})
 	syncer := groupsync.New(func() error {
@@ -36,7 +36,7 @@ func openSynced(t *testing.T) (app *broker.App, breaks func()) {
 		}
 	}, nil)
 	t.Cleanup(syncer.Close)
-	app = brokertest.Open(t, brokertest.Start(t).Conn(), broker.Config{App: "app", Partitions: 4, Gate: true, Syncer: syncer})
+	app = brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 4, Gate: true, Syncer: syncer})
 	return app, func() { close(broken) }
 }
 
@@ -61,8 +61,9 @@ func feed(ctx context.Context, app *broker.App) (ids chan string, ended chan err
 
 func TestNothingIsAnsweredOrFedBeforeItIsSynced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		app, _ := openSynced(t)
-		brokertest.Gather(t, app)
+		js := brokertest.Start(t)
+		app, _ := openSynced(t, js)
+		gatherInBubble(t, app, js.Conn())
 		ctx, cancel := context.WithCancel(t.Context())
 		ids, ended := feed(ctx, app)
 		synctest.Wait()
@@ -98,7 +99,7 @@ func TestNothingIsAnsweredOrFedBeforeItIsSynced(t *testing.T) {
 
 func TestWhatCanNotBeSyncedIsNotRestedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		app, breaks := openSynced(t)
+		app, breaks := openSynced(t, brokertest.Start(t))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		gathered := make(chan error, 1)

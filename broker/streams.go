@@ -77,12 +77,15 @@ func (a *App) mailboxConfig(gate bool) jetstream.StreamConfig {
 	}
 }
 
+// relays says whether ingress records come in through a relay.
+func (a *App) relays() bool { return a.cfg.Gate && a.cfg.Syncer != nil }
+
 func (a *App) ingressConfig() jetstream.StreamConfig {
 	source, destination := a.names.ingressTransform(a.creation.Partitions)
 	return jetstream.StreamConfig{
 		Name:             a.names.ingressStream(),
 		Description:      "ingress records of " + a.cfg.App,
-		Subjects:         a.names.ingressSubjects(),
+		Subjects:         a.names.ingressSubjects(a.relays()),
 		SubjectTransform: &jetstream.SubjectTransformConfig{Source: source, Destination: destination},
 		Storage:          jetstream.FileStorage,
 		Replicas:         a.cfg.Replicas,

@@ -124,7 +124,7 @@ func (n names) isInternal(subject string) bool {
 	if !strings.HasPrefix(subject, n.app) { // the ordinary answer's
 		return false
 	}
-	return slices.ContainsFunc(n.internals(), func(s string) bool { return covers(s, subject) })
+	return slices.ContainsFunc(append(n.internals(), n.inboxAll()), func(s string) bool { return covers(s, subject) })
 }
 
 func (n names) internal(to, from int) string {
@@ -171,9 +171,34 @@ func (n names) parseMailbox(subject string) (mailboxSubject, bool) {
 }
 
 // Ingress: records come in as ingress.<ns>.<name>.<key> and are stored as
-// inbox.<p>.<ns>.<name>.<key>; those of other forms stay as they are.
+// inbox.<p>.<ns>.<name>.<key>; those of other forms stay as they are. A relay
+// binds ingress in the stream's place and hands records on to inbox.<p>, those
+// of other forms to inbox.0.
 
-func (n names) ingressSubjects() []string { return []string{n.app + ".ingress.>"} }
+func (n names) ingressSubjects(relayed bool) []string {
+	if relayed {
+		return []string{n.inboxAll()}
+	}
+	return []string{n.ingressAll()}
+}
+
+func (n names) ingressAll() string { return n.app + ".ingress.>" }
+func (n names) inboxAll() string   { return n.app + ".inbox.>" }
+
+// relayed is where a relay hands on what came in on subject.
+func (n names) relayed(subject string, partitions int) string {
+	key := strings.TrimPrefix(subject, n.app+".ingress.")
+	return n.app + ".inbox." + strconv.Itoa(partitionOfKey(key, partitions)) + "." + key
+}
+
+// came is where a stored ingress record came in.
+func (n names) came(stored string) string {
+	if rest, ok := strings.CutPrefix(stored, n.app+".inbox."); ok {
+		_, key, _ := strings.Cut(rest, ".")
+		return n.app + ".ingress." + key
+	}
+	return stored
+}
 
 func (n names) ingressTransform(partitions int) (source, destination string) {
 	return n.app + ".ingress.*.*.*",
@@ -188,7 +213,7 @@ func (n names) ingressForm() string { return n.app + ".ingress.<namespace>.<name
 func (n names) ingressFilters(p int) []string {
 	filters := []string{n.app + ".inbox." + strconv.Itoa(p) + ".>"}
 	if p == 0 {
-		filters = append(filters, n.app+".ingress.>")
+		filters = append(filters, n.ingressAll())
 	}
 	return filters
 }

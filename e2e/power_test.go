@@ -24,18 +24,16 @@ func powerSetting(t *testing.T, name string, fallback uint64) uint64 {
 
 // powerMode is what a mode of --sync needs and promises.
 type powerMode struct {
-	mount   string // options of the file system
-	doubted string // the way that the promise leaves out
+	mount string // options of the file system
 }
 
 // powerModes are the modes. With always, renames are left to those who do
 // them: other file systems than ext4 don't sync a file that is renamed over
-// another one, either. With group the server itself acknowledges what is
-// published to ingress subjects.
+// another one, either.
 func powerModes() map[string]powerMode {
 	return map[string]powerMode{
 		"always":   {mount: "noauto_da_alloc"},
-		"group":    {mount: "auto_da_alloc", doubted: "ingress"},
+		"group":    {mount: "auto_da_alloc"},
 		"interval": {mount: "auto_da_alloc"},
 	}
 }
@@ -108,7 +106,7 @@ func TestAPowerFailureLosesNothingThatWasAcknowledged(t *testing.T) {
 	failures := int(powerSetting(t, "JETFN_POWER_FAILURES", 4))
 	p.failWhileStarting(t) // when there is nothing yet
 	p.a.launch(t)
-	p.load = startPowerLoad(t, p.a, "w", p.mode.doubted, p.seed)
+	p.load = startPowerLoad(t, p.a, "w", p.seed)
 	p.a.waitReady(t)
 	for p.disk.failures < failures {
 		p.fail(t, 4*time.Second, "the load went on")

@@ -23,7 +23,7 @@ func TestAPowerFailureWithSyncIntervalTakesEverythingBackToOneMoment(t *testing.
 	p.a.launch(t)
 	p.a.waitReady(t)
 	for failures := int(powerSetting(t, "JETFN_POWER_FAILURES", 4)); p.disk.failures < failures; {
-		before := startPowerLoad(t, p.a, fmt.Sprintf("before%d", p.disk.failures), "", p.dice.Uint64())
+		before := startPowerLoad(t, p.a, fmt.Sprintf("before%d", p.disk.failures), p.dice.Uint64())
 		time.Sleep(1500 * time.Millisecond) // for there to be something that is kept
 		p.fail(t, 3*time.Second, "more than a second of load")
 		p.a.restart(t)
@@ -31,7 +31,7 @@ func TestAPowerFailureWithSyncIntervalTakesEverythingBackToOneMoment(t *testing.
 		p.settled(t, before)
 		before.end()
 
-		after := startPowerLoad(t, p.a, fmt.Sprintf("after%d", p.disk.failures), "", p.dice.Uint64())
+		after := startPowerLoad(t, p.a, fmt.Sprintf("after%d", p.disk.failures), p.dice.Uint64())
 		time.Sleep(2 * time.Second)
 		after.hold()
 		eventually(t, 60*time.Second, "all that came after the failure, once", func() error {

@@ -123,7 +123,6 @@ func (m *powerMessage) body() string {
 type powerLoad struct {
 	t       *testing.T
 	name    string // begins the id of each address
-	doubted string // a way whose acknowledgements count for nothing
 	a       *app
 	js      jetstream.JetStream
 	running sync.RWMutex // a writer sends under its read half
@@ -136,10 +135,10 @@ type powerLoad struct {
 	repeated int
 }
 
-func startPowerLoad(t *testing.T, a *app, name, doubted string, seed uint64) *powerLoad {
+func startPowerLoad(t *testing.T, a *app, name string, seed uint64) *powerLoad {
 	t.Helper()
 	_, js := a.connect(t, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-	l := &powerLoad{t: t, name: name, doubted: doubted, a: a, js: js, messages: map[string]*powerMessage{}}
+	l := &powerLoad{t: t, name: name, a: a, js: js, messages: map[string]*powerMessage{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	l.cancel = cancel
 	for w := range powerWriters {
@@ -196,9 +195,6 @@ func (l *powerLoad) insist(ctx context.Context, m *powerMessage, repeat bool) {
 		got, answer := l.attempt(ctx, m)
 		l.mu.Lock()
 		m.told, m.fate, m.answer = time.Now(), got, answer
-		if m.way == l.doubted && got == acknowledged {
-			m.fate = unknown
-		}
 		l.mu.Unlock()
 		if got == acknowledged || !repeat {
 			return

@@ -111,6 +111,23 @@ func (p *Publisher) publish(m *nats.Msg, parse func(*nats.Msg) Ack, done func(Ac
 	}
 }
 
+// Forward publishes m and calls done once with the answer, once what that says
+// is durable. If nobody knows whether m is stored, it is nil. It sets m.Reply.
+func (p *Publisher) Forward(m *nats.Msg, done func(answer *nats.Msg)) {
+	var answer *nats.Msg
+	var said actor.Outcome
+	p.publish(m, func(got *nats.Msg) Ack {
+		ack := parseAck(got)
+		answer, said = got, ack.Outcome
+		return ack
+	}, func(ack Ack) {
+		if ack.Outcome != said { // it was not synced
+			answer = nil
+		}
+		done(answer)
+	})
+}
+
 // Connection is the number of the connection that there is now: another one
 // after each time that it was lost.
 func (p *Publisher) Connection() uint64 { return p.nc.Stats().Reconnects + 1 }
