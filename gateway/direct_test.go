@@ -51,7 +51,7 @@ func TestIdleConnectionsAreClosedAfterTheirTime(t *testing.T) {
 	}
 	select {
 	case <-closed:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the idle connection is still open")
 	}
 }
@@ -101,7 +101,7 @@ func TestAnEndlessHeaderIsGivenUp(t *testing.T) {
 				return
 			}
 		}
-	}), gateway.Transport{Call: 20 * time.Second})
+	}), gateway.Transport{})
 	_, err := e.Function(greeter).Invoke(t.Context(), oneHello())
 	wantFailure(t, err, actor.Answered, actor.ReasonProtocol, "header is too large")
 }
@@ -120,7 +120,7 @@ func TestAnEndedContextEndsTheReadingOfABody(t *testing.T) {
 	if _, err := e.Function(greeter).Invoke(ctx, oneHello()); err == nil {
 		t.Error("Invoke of an answer that stops in the middle = nil, want an error")
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("Invoke took %v after its context had ended", took)
 	}
 }

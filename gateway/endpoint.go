@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -53,6 +54,7 @@ type Endpoint struct {
 	plain      *direct // client's for plain HTTP; nil: there is none
 	header     http.Header
 	log        zerolog.Logger
+	aloneFor   time.Duration // see registration
 
 	opened, reused atomic.Uint64
 
@@ -87,6 +89,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		header:        cfg.Header.Clone(),
 		log:           cfg.Log.With().Str("endpoint", template.name).Logger(),
 		registrations: map[actor.TypeName]*registration{},
+		aloneFor:      defaultAloneFor,
 	}
 	switch {
 	case cfg.Protocol == Protocol2:
@@ -141,7 +144,7 @@ func (e *Endpoint) registrationOf(t actor.TypeName) *registration {
 	defer e.mu.Unlock()
 	r := e.registrations[t]
 	if r == nil {
-		r = newRegistration(e.declared)
+		r = newRegistration(e.declared, e.aloneFor)
 		e.registrations[t] = r
 	}
 	return r

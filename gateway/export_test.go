@@ -4,7 +4,12 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 )
+
+// KeepAlone sets how long the first call of a type of e keeps the others
+// waiting at most. It is for the time before e.Function.
+func KeepAlone(e *Endpoint, d time.Duration) { e.aloneFor = d }
 
 // Routes are the routes that h answers, and those that are described, both as
 // "METHOD path".

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -57,6 +58,15 @@ func functionServer(tb testing.TB, h http.HandlerFunc) *httptest.Server {
 func greeterAt(tb testing.TB, h http.HandlerFunc) actor.Function {
 	tb.Helper()
 	return endpointAt(tb, functionServer(tb, h).URL, gateway.Transport{}).Function(greeter)
+}
+
+// patientlyAt is greeterAt where the first call keeps the others waiting for d
+// at most, so that what a test sees doesn't depend on the machine.
+func patientlyAt(tb testing.TB, d time.Duration, h http.HandlerFunc) actor.Function {
+	tb.Helper()
+	e := endpointAt(tb, functionServer(tb, h).URL, gateway.Transport{})
+	gateway.KeepAlone(e, d)
+	return e.Function(greeter)
 }
 
 // answering always answers with body.

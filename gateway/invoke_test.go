@@ -215,7 +215,7 @@ func TestConcurrentFirstCallsLearnTheStatesOnce(t *testing.T) {
 	const callers = 20
 	var incompletes, inFlight, atOnce atomic.Int32
 	learning := make(chan struct{})
-	fn := greeterAt(t, func(w http.ResponseWriter, r *http.Request) {
+	fn := patientlyAt(t, time.Hour, func(w http.ResponseWriter, r *http.Request) {
 		call := readCall(t, r)
 		defer inFlight.Add(-1)
 		if n := inFlight.Add(1); len(call.GetState()) == 0 {
@@ -251,7 +251,7 @@ func TestConcurrentFirstCallsLearnTheStatesOnce(t *testing.T) {
 func TestAFirstCallThatHangsDoesNotStopTheOthers(t *testing.T) {
 	t.Parallel()
 	hangs := make(chan struct{})
-	fn := greeterAt(t, func(w http.ResponseWriter, r *http.Request) {
+	fn := patientlyAt(t, 10*time.Millisecond, func(w http.ResponseWriter, r *http.Request) {
 		if readCall(t, r).GetTarget().GetId() == "hangs" {
 			close(hangs)
 			<-r.Context().Done() // until the caller gives up
@@ -262,14 +262,10 @@ func TestAFirstCallThatHangsDoesNotStopTheOthers(t *testing.T) {
 	slow.Target.ID = "hangs"
 	go func() { _, _ = fn.Invoke(t.Context(), slow) }() // hangs
 	<-hangs
-	start := time.Now()
-	for range 3 {
+	for range 3 { // each has its answer before the one that hangs
 		if _, err := fn.Invoke(t.Context(), oneHello()); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("three calls beside one that hangs took %s", took)
 	}
 }
 
@@ -303,7 +299,7 @@ func TestCallsRunAtOnceAfterTheFirst(t *testing.T) {
 	const callers = 8
 	all := make(chan struct{})
 	var first, inFlight atomic.Int32
-	fn := greeterAt(t, func(w http.ResponseWriter, r *http.Request) {
+	fn := patientlyAt(t, time.Hour, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		if first.Add(1) > 1 {
 			if inFlight.Add(1) == callers {
@@ -311,7 +307,7 @@ func TestCallsRunAtOnceAfterTheFirst(t *testing.T) {
 			}
 			select {
 			case <-all:
-			case <-time.After(900 * time.Millisecond): // before those who wait lose their patience
+			case <-time.After(30 * time.Second): // those who wait have more patience
 				t.Errorf("%d calls ran at once, want %d", inFlight.Load(), callers)
 			}
 		}

@@ -10,13 +10,14 @@ import (
 	"github.com/jetfn/jetfn/actor"
 )
 
-// aloneFor is how long the first call of a function type keeps the others of
-// that type waiting at most. Without an answer by then, they go too.
-const aloneFor = time.Second
+// defaultAloneFor is how long the first call of a function type keeps the
+// others of that type waiting at most. Without an answer by then, they go too.
+const defaultAloneFor = time.Second
 
 // registration is what is known of one function type: the states that it
 // declared. A state that was learnt stays for the registration's life.
 type registration struct {
+	aloneFor time.Duration
 	// first holds a token while a call is made alone.
 	first chan struct{}
 	// open is closed once calls need not wait for one another.
@@ -31,8 +32,8 @@ type registration struct {
 
 // newRegistration returns one that knows the states declared; nil means that
 // the function will declare them.
-func newRegistration(declared []stateSpec) *registration {
-	r := &registration{first: make(chan struct{}, 1), open: make(chan struct{}), specs: declared}
+func newRegistration(declared []stateSpec, aloneFor time.Duration) *registration {
+	r := &registration{aloneFor: aloneFor, first: make(chan struct{}, 1), open: make(chan struct{}), specs: declared}
 	if declared != nil {
 		r.admitAll()
 	}
@@ -47,7 +48,7 @@ func (r *registration) enter(ctx context.Context) (leave func(), err error) {
 		return free, nil
 	default:
 	}
-	patience := time.NewTimer(aloneFor)
+	patience := time.NewTimer(r.aloneFor)
 	defer patience.Stop()
 	select {
 	case <-r.open:

@@ -46,7 +46,7 @@ func raw(t *testing.T, addr, text string) string {
 	}
 	defer func() { _ = conn.Close() }()
 	_, _ = io.WriteString(conn, text) // the server may have hung up
-	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
 		return err.Error()
