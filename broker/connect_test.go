@@ -2,11 +2,12 @@ package broker_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
 
 	"github.com/jetfn/jetfn/broker"
 	"github.com/jetfn/jetfn/broker/brokertest"
@@ -23,6 +24,27 @@ func TestConnectReachesAnExternalServer(t *testing.T) {
 	brokertest.Open(t, nc, broker.Config{App: "other"})
 }
 
+// logged calls told with each line.
+type logged func(line string)
+
+func (f logged) Write(line []byte) (int, error) {
+	f(string(line))
+	return len(line), nil
+}
+
+// untilLogged is a log, and a context that ends when a line of it has all
+// words: what waits for ever has said by then why it does.
+func untilLogged(t *testing.T, words ...string) (context.Context, zerolog.Logger) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx, zerolog.New(logged(func(line string) {
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+			cancel()
+		}
+	}))
+}
+
 func TestConnectSaysWhatItWaitedFor(t *testing.T) {
 	t.Parallel()
 	plain, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true})
@@ -31,7 +53,7 @@ func TestConnectSaysWhatItWaitedFor(t *testing.T) {
 	}
 	plain.Start()
 	t.Cleanup(func() { plain.Shutdown(); plain.WaitForShutdown() })
-	if !plain.ReadyForConnections(10 * time.Second) {
+	if !plain.ReadyForConnections(patience) {
 		t.Fatal("server not ready")
 	}
 	guarded, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, Username: "u", Password: "secret"})
@@ -40,7 +62,7 @@ func TestConnectSaysWhatItWaitedFor(t *testing.T) {
 	}
 	guarded.Start()
 	t.Cleanup(func() { guarded.Shutdown(); guarded.WaitForShutdown() })
-	if !guarded.ReadyForConnections(10 * time.Second) {
+	if !guarded.ReadyForConnections(patience) {
 		t.Fatal("server not ready")
 	}
 	for name, c := range map[string]struct {
@@ -56,9 +78,8 @@ func TestConnectSaysWhatItWaitedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			nc, err := broker.Connect(ctx, broker.ConnectConfig{URLs: c.urls, Name: "test"})
+			ctx, log := untilLogged(t, c.want...)
+			nc, err := broker.Connect(ctx, broker.ConnectConfig{URLs: c.urls, Name: "test", Log: log})
 			if err == nil {
 				nc.Close()
 				t.Fatal("Connect = nil error")

@@ -25,7 +25,7 @@ func TestNothingAcknowledgedIsLostWhenTheDiskIsFull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		app, err := broker.Open(t.Context(), nc, broker.Config{App: "app", PublishTimeout: time.Second})
+		app, err := broker.Open(t.Context(), nc, broker.Config{App: "app"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func TestNothingAcknowledgedIsLostWhenTheDiskIsFull(t *testing.T) {
 		if !strings.Contains(err.Error(), "no space left") || !strings.Contains(err.Error(), "APP_MAILBOX") {
 			t.Errorf("Failed = %v, want it to name the stream and the cause", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("the server did not tell that it can't write")
 	}
 	stop()

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"net"
 
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/internal/groupsync"
@@ -54,6 +55,9 @@ func DecodePack(data []byte) ([]PackedMessage, error) {
 	}
 	return out, err
 }
+
+// Pipe is a connection to srv inside the process, of which nothing is said yet.
+func Pipe(srv *Server) (net.Conn, error) { return srv.srv.InProcessConn() }
 
 // LimitIndex bounds the dead letters whose sequences app keeps in memory.
 func LimitIndex(app *App, n int) { app.letterAt.max = n }

@@ -28,7 +28,7 @@ type routed struct {
 // read feeds from start on until n deliveries have come.
 func read(t *testing.T, app *broker.App, source actor.Source, start uint64, n int, targets broker.Targets) []routed {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var got []routed
 	err := app.Feed(ctx, source, "host.1-abc", start, targets, func(_ context.Context, p int, d actor.Delivery) error {
@@ -68,7 +68,7 @@ func TestFeedGoesOnAfterItsConsumerWasDeleted(t *testing.T) {
 		}
 	}
 	<-js.PublishAsyncComplete()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	next := uint64(5)
 	err := app.Feed(ctx, actor.SourceMailbox, "worker", next, nil, func(ctx context.Context, _ int, d actor.Delivery) error {
@@ -93,7 +93,7 @@ func TestFeedGoesOnAfterAnIdleConsumerWasDeleted(t *testing.T) {
 	t.Parallel()
 	js := brokertest.Start(t)
 	app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 4})
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	publish(t, js, "app.fn.ns.fn.a", "1")
 	count := 0

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
@@ -53,7 +52,7 @@ func openForeign(t *testing.T, app *broker.App, cfg broker.ForeignConfig) *broke
 // records feeds from start on until n records have come.
 func records(t *testing.T, f *broker.Foreign, start uint64, n int) []actor.Delivery {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var got []actor.Delivery
 	err := f.Feed(ctx, "host.1-abc", start, func(_ context.Context, p int, d actor.Delivery) error {
@@ -249,7 +248,7 @@ func TestAnExistingStreamIsReadOnAfterItsConsumerIsGone(t *testing.T) {
 	app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 4})
 	stream := orders(t, js, 2000)
 	f := openForeign(t, app, ordersIngress())
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	next := uint64(1)
 	err := f.Feed(ctx, "host.1-abc", 1, func(ctx context.Context, _ int, d actor.Delivery) error {

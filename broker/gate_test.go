@@ -150,7 +150,7 @@ func TestMessagesThatComeTogetherAreStoredTogetherInOrder(t *testing.T) {
 				at[fmt.Sprintf("%d %d", p, i)] = a.Sequence
 			case err := <-ack.Err():
 				t.Fatalf("publish %d %d: %v", p, i, err)
-			case <-time.After(20 * time.Second):
+			case <-time.After(patience):
 				t.Fatalf("publish %d %d is not answered", p, i)
 			}
 		}

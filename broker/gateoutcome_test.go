@@ -280,7 +280,7 @@ func TestAGateThatEndsAnswersAllItTook(t *testing.T) {
 	inside := brokertest.Connect(t, srv)
 	app := brokertest.Open(t, inside, broker.Config{App: "app", Partitions: 4, Gate: true})
 	end := brokertest.Gather(t, app)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var mu sync.Mutex
 	acknowledged, refused := map[string]bool{}, 0

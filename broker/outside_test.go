@@ -85,7 +85,7 @@ func TestTailShowsEgressMessagesButNoMarkers(t *testing.T) {
 	js := brokertest.Start(t)
 	app := brokertest.Open(t, js.Conn(), broker.Config{App: "app"})
 	publish(t, js, "app.egress.ns.old", "before")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s := app.Ports(0).Egress
 	mark := mustMark(t, s, 0)

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -77,7 +76,7 @@ func TestOutsideMessagesToJetfnsOwnFunctionsBecomeDeadLetters(t *testing.T) {
 	defer outsider.Close()
 	for subject, source := range map[string]actor.Source{"app.fn.jetfn.caller.k-1": actor.SourceMailbox, "app.ingress.a.b.k-1": actor.SourceIngress} {
 		m := &nats.Msg{Subject: subject, Data: []byte("hello"), Header: nats.Header{"Jetfn-Caller": {"jetfn.caller.w-g-c"}}}
-		if _, err := outsider.RequestMsg(m, 5*time.Second); err != nil {
+		if _, err := outsider.RequestMsg(m, patience); err != nil {
 			t.Fatal(err)
 		}
 		d, err := app.Ports(0).Inbox.Fetch(t.Context(), source, 1)

@@ -47,8 +47,8 @@ func TestFeedAndWritesGoOnAfterTheServerCameBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	app := brokertest.Open(t, nc, broker.Config{App: "app", Partitions: 4, PublishTimeout: time.Second})
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	app := brokertest.Open(t, nc, broker.Config{App: "app", Partitions: 4})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	send := func() {
 		r := broker.SendRequest{Target: address("ns", "fn", "a"), Value: actor.Value{Type: "a/b"}}

@@ -24,6 +24,7 @@ const (
 	defaultPort       = 4222
 	defaultMaxPayload = 8 << 20
 	startLimit        = 30 * time.Second
+	greetLimit        = 10 * time.Second // until a new connection says who it is
 	insideUser        = "jetfn"
 	outsideUser       = "client"
 	callsUser         = "jetfn-calls"
@@ -153,6 +154,10 @@ func (c ServerConfig) options(password, outsidePassword string) *server.Options 
 		// Most subjects here are seen once: every acknowledgement has its own.
 		// A cache of their subscribers only costs.
 		NoSublistCache: true,
+		// The server's own two seconds pass on a busy machine before a client
+		// that has just connected comes to say who it is; jetfn's own, too.
+		AuthTimeout: greetLimit.Seconds(),
+		TLSTimeout:  greetLimit.Seconds(),
 		Users:          []*server.User{{Username: insideUser, Password: password}},
 	}
 	deny := append(names{c.App}.internals(), names{c.App}.guarded()...)
@@ -207,7 +212,7 @@ func (s *Server) ConnectOutside(name string) (*nats.Conn, error) {
 }
 
 func (s *Server) connect(name, user, password string) (*nats.Conn, error) {
-	opts := append(connOptions(name, s.log), nats.InProcessServer(s.srv), nats.UserInfo(user, password))
+	opts := append(connOptions(name, s.log), nats.InProcessServer(s.srv), nats.UserInfo(user, password), nats.Timeout(greetLimit))
 	nc, err := nats.Connect("", opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the embedded NATS server: %w", err)

@@ -1,11 +1,14 @@
 package broker_test
 
 import (
+	"bufio"
 	"errors"
+	"io"
 	"net"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -42,15 +45,15 @@ func TestOutsidersMayNotPublishOnInternalSubjects(t *testing.T) {
 			if !strings.Contains(err.Error(), "Permissions Violation for Publish to \""+subject) {
 				t.Errorf("error of publishing to %s = %v", subject, err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Errorf("no permission error for %s", subject)
 		}
-		if _, err := inside.Request(subject, []byte("x"), 5*time.Second); err != nil {
+		if _, err := inside.Request(subject, []byte("x"), patience); err != nil {
 			t.Errorf("request from inside on %s = %v, want an acknowledgement", subject, err)
 		}
 	}
 	for _, subject := range []string{"app.fn.ns.type.id", "app.ingress.ns.in.key", "app.egress.ns.out"} {
-		if _, err := nc.Request(subject, []byte("x"), 5*time.Second); err != nil {
+		if _, err := nc.Request(subject, []byte("x"), patience); err != nil {
 			t.Errorf("request of an outsider on %s = %v, want an acknowledgement", subject, err)
 		}
 	}
@@ -147,6 +150,32 @@ func TestServerTakesMessagesOf8MiBLessHeaders(t *testing.T) {
 	if got := nc.MaxPayload(); got != 8<<20 {
 		t.Errorf("max payload = %d, want %d", got, 8<<20)
 	}
+}
+
+func TestAClientOfABusyMachineHasTimeToSayWhoItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := broker.StartServer(broker.ServerConfig{StoreDir: t.TempDir(), DontListen: true, App: "app"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Shutdown()
+		conn, err := broker.Pipe(srv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		lines := bufio.NewReader(conn)
+		if line, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(line, "INFO ") {
+			t.Fatalf("the server begins with %q, %v", line, err)
+		}
+		time.Sleep(8 * time.Second)
+		if _, err := io.WriteString(conn, "CONNECT {\"verbose\":false}\r\nPING\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := lines.ReadString('\n'); err != nil || line != "PONG\r\n" {
+			t.Errorf("after eight seconds the server answers %q, %v, want PONG", line, err)
+		}
+	})
 }
 
 func TestASecondProcessCanNotOwnAnEmbeddedServersApplication(t *testing.T) {
