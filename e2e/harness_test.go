@@ -5,12 +5,15 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+"strconv"
 	"sync"
+"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,19 +70,34 @@ func built(t *testing.T, binary func() (string, error)) string {
 // httpClient reuses no connection, since the servers of these tests die.
 var httpClient = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// freePorts finds ports that nobody listens on at the moment.
+// portsGiven counts the ports that were given to tests, from a random start on.
+var portsGiven = func() *atomic.Uint32 {
+	n := &atomic.Uint32{}
+	n.Store(rand.Uint32N(1 << 20))
+	return n
+}()
+
+// freePorts finds ports that nobody uses at the moment, and that nobody else
+// gets, also while those who have them are restarted: other tests get the next
+// ones, and those that the system gives to whoever asks for any are higher.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports := make([]int, 0, n)
+	for range 1000 {
+		port := 28_000 + int(portsGiven.Add(1)%4000)
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = l.Close() }() // after all are found, so that they differ
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		if ports = append(ports, port); len(ports) == n {
+			return ports
+		}
 	}
-	return ports
+	t.Fatal("no free ports")
+	return nil
 }
 
 // eventually calls f until it returns nil, and fails the test after limit.

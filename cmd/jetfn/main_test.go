@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,10 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"jetfn": main})
 }
+
+// patience is how long a script waits for what comes soon on a machine that has
+// nothing else to do.
+const patience = time.Minute
 
 // TestCommands runs the scripts, each of which is told in its own words what
 // it shows. Every script has free ports in $HTTP and $NATS, the URL of a
@@ -67,13 +72,21 @@ func TestCommands(t *testing.T) {
 	})
 }
 
-// freeAddress is one that nobody uses now, and whose port the system gives to
-// nobody who asks for any: those are higher.
+// portsGiven counts the ports that were given to tests, from a random start on.
+var portsGiven = func() *atomic.Uint32 {
+	n := &atomic.Uint32{}
+	n.Store(rand.Uint32N(1 << 20))
+	return n
+}()
+
+// freeAddress is one that nobody uses now, and whose port nobody else gets:
+// other tests of this process get the next ones, other packages have other
+// ranges, and those that the system gives to whoever asks for any are higher.
 func freeAddress() (string, error) {
 	var err error
 	for range 100 {
 		var ln net.Listener
-		if ln, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(20_000+rand.IntN(10_000))); err == nil {
+		if ln, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(24_000+int(portsGiven.Add(1)%4000))); err == nil {
 			return ln.Addr().String(), ln.Close()
 		}
 	}
@@ -86,7 +99,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: await host:port")
 	}
 	client := &http.Client{Timeout: time.Second}
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		response, err := client.Get("http://" + args[0] + "/readyz")
 		if err != nil {
 			continue
@@ -102,7 +115,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 // untilOK repeats a command until it succeeds.
 func untilOK(ts *testscript.TestScript, _ bool, args []string) {
 	var err error
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if err = ts.Exec(args[0], args[1:]...); err == nil {
 			return
 		}
@@ -118,7 +131,7 @@ func awaitout(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	wanted, err := regexp.Compile(args[0])
 	ts.Check(err)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		ts.Check(ts.Exec(args[1], args[2:]...))
 		if wanted.MatchString(ts.ReadFile("stdout")) {
 			return

@@ -324,7 +324,7 @@ func TestALateAnswerHarmsNobody(t *testing.T) {
 	t.Parallel()
 	hold := make(chan struct{})
 	w := start(t, tellers(t, hold))
-	w.call("Ada?timeout=50ms", "hold").wantProblem(t, "impatient call", 504, "timeout", true)
+	w.call("Ada?timeout=1s", "hold").wantProblem(t, "impatient call", 504, "timeout", true)
 	w.call("Bob?timeout=50ms", "silent").wantProblem(t, "call without an answer", 504, "timeout", true)
 	close(hold)
 	w.call("Ada", "hello").want(t, "the next call", 200, "2 hello")

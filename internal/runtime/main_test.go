@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,7 +40,9 @@ func TestMain(m *testing.M) {
 	)
 }
 
-const patience = 20 * time.Second
+// patience is how long a test waits for what comes soon on a machine that has
+// nothing else to do.
+const patience = time.Minute
 
 // worker is a Run in progress.
 type worker struct {
@@ -336,12 +339,20 @@ func endpoint(functions, url string) string {
 	return fmt.Sprintf("---\nkind: io.statefun.endpoints.v2/http\nspec: {functions: %q, urlPathTemplate: %q}\n", functions, url)
 }
 
-// freePort is one that nobody uses now, and that the system gives to nobody
-// who asks for any port: those are higher.
+// portsGiven counts the ports that were given to tests, from a random start on.
+var portsGiven = func() *atomic.Uint32 {
+	n := &atomic.Uint32{}
+	n.Store(rand.Uint32N(1 << 20))
+	return n
+}()
+
+// freePort is one that nobody uses now, and that nobody else gets: other tests
+// of this process get the next ones, other packages have other ranges, and
+// those that the system gives to whoever asks for any are higher.
 func freePort(tb testing.TB) int {
 	tb.Helper()
 	for range 100 {
-		port := 20_000 + rand.IntN(10_000)
+		port := 20_000 + int(portsGiven.Add(1)%4000)
 		ln, err := net.Listen("tcp", "127.0.0.1:"+itoa(port))
 		if err != nil {
 			continue

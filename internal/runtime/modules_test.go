@@ -236,13 +236,11 @@ func TestAModuleIsAppliedShownAndRolledBack(t *testing.T) {
 	}
 }
 
-func TestMessagesOfAFunctionThatAModuleRemovedWaitAndThenDie(t *testing.T) {
+func TestMessagesOfAFunctionThatAModuleRemovedWaitUntilItIsBack(t *testing.T) {
 	t.Parallel()
 	r := newRecorder(t)
 	with, without := endpoint("example/a", r.server.URL)+endpoint("example/b", r.server.URL), endpoint("example/b", r.server.URL)
-	cfg := revised(t, with)
-	cfg.RemovedWait = 3 * time.Second
-	w := start(t, cfg)
+	w := start(t, revised(t, with))
 	w.apply(without)
 	if status, _, body := request(t, http.MethodPost, "http://"+w.HTTP+"/v1/send/example/a/1", "x"); status != http.StatusNotFound {
 		t.Errorf("a send to a removed function = %d %s, want 404", status, body)
@@ -252,11 +250,20 @@ func TestMessagesOfAFunctionThatAModuleRemovedWaitAndThenDie(t *testing.T) {
 	eventually(t, "the other function goes on", func() bool { return r.got("b/1") == 1 })
 	w.apply(with)
 	eventually(t, "what waited is called", func() bool { return r.got("a/1") == 1 })
+}
+
+func TestMessagesOfAFunctionThatIsNotBackInTimeAreGivenUp(t *testing.T) {
+	t.Parallel()
+	r := newRecorder(t)
+	with, without := endpoint("example/a", r.server.URL)+endpoint("example/b", r.server.URL), endpoint("example/b", r.server.URL)
+	cfg := revised(t, with)
+	cfg.RemovedWait = time.Second
+	w := start(t, cfg)
 	if status, body := tryPost(t, "http://"+w.HTTP+"/v1/functions/example/a/pause"); status != http.StatusOK {
 		t.Errorf("pause = %d %s, want 200", status, body)
 	}
-	w.apply(without + "# again\n")
 	w.publish("jetfn.fn.example.a.2")
+	w.apply(without)
 	if status, body := tryPost(t, "http://"+w.HTTP+"/v1/functions/example/a/resume"); status != http.StatusOK {
 		t.Errorf("resume of a function that is gone = %d %s, want 200", status, body)
 	}

@@ -79,7 +79,7 @@ func TestTimersOfAllPartitionsAreListedAndCancelledForGood(t *testing.T) {
 	const many = 40
 	var want []string
 	for i := range many {
-		text := fmt.Sprintf("t%d %dm", i, 60+i)
+		text := fmt.Sprintf("t%d %dh", i, 60+i)
 		want = append(want, text)
 		if status, _, body := request(t, http.MethodPost, "http://"+w.HTTP+"/v1/send/demo/remind/id"+itoa(i*7%many), text); status != http.StatusAccepted {
 			t.Fatalf("send = %d %s", status, body)
@@ -93,7 +93,7 @@ func TestTimersOfAllPartitionsAreListedAndCancelledForGood(t *testing.T) {
 	}
 	for query, n := range map[string]int{
 		"function=demo/bell": many, "function=demo/remind": 0, "address=demo/bell/id7": 1, "caller=demo/remind/id7": 1, "caller=demo/bell/id7": 0,
-		"token=t5": 1, "before=" + time.Now().Add(69*time.Minute+30*time.Second).UTC().Format(time.RFC3339): 10, "before=2001-01-01T00:00:00Z": 0,
+		"token=t5": 1, "before=" + time.Now().Add(69*time.Hour+30*time.Minute).UTC().Format(time.RFC3339): 10, "before=2001-01-01T00:00:00Z": 0,
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {

@@ -326,10 +326,10 @@ func TestAFencedWorkerOpensItsPartitionsAgain(t *testing.T) {
 	}
 	openPartitions(t, cfg.NATSURLs[0])
 	for i := range 8 {
-		if status, _ := tryPost(t, "http://"+w.HTTP+"/v1/send/example/greeter/"+itoa(i)); status != http.StatusAccepted {
-			w.waitReady()
-			w.send("example/greeter/" + itoa(i))
-		}
+		eventually(t, "a message is taken", func() bool { // which may have been stored when it was refused
+			status, _ := w.change(http.MethodPost, "/v1/send/example/greeter/"+itoa(i), "", "Idempotency-Key", itoa(i))
+			return status == http.StatusAccepted
+		})
 	}
 	for i := range 8 {
 		address := "example/greeter/" + itoa(i)
