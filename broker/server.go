@@ -158,7 +158,7 @@ func (c ServerConfig) options(password, outsidePassword string) *server.Options 
 		// that has just connected comes to say who it is; jetfn's own, too.
 		AuthTimeout: greetLimit.Seconds(),
 		TLSTimeout:  greetLimit.Seconds(),
-		Users:          []*server.User{{Username: insideUser, Password: password}},
+		Users:       []*server.User{{Username: insideUser, Password: password}},
 	}
 	deny := append(names{c.App}.internals(), names{c.App}.guarded()...)
 	if c.SyncGroups {

@@ -11,9 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-"strconv"
+	"strconv"
 	"sync"
-"sync/atomic"
+	"sync/atomic"
 	"testing"
 	"time"
 

@@ -11,7 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-"sync/atomic"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
