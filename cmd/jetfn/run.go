@@ -51,7 +51,7 @@ type runCommand struct {
 
 // Run reads the modules and runs them until ctx ends.
 func (r *runCommand) Run(ctx context.Context, c console, log zerolog.Logger) error {
-	sources, m, found := module.LoadSources(r.Files, module.Options{Strict: r.Strict})
+	sources, m, found := module.LoadSources(r.Files, module.Options{Strict: r.Strict, Advise: true})
 	for _, d := range found {
 		printf(c.err, "%s\n", diagnostic(c.err, d))
 	}

@@ -82,9 +82,10 @@ func (l *loader) addEndpoint(o *object, e *Endpoint, n *yaml.Node, path string) 
 	if e.Failure.Budget == 0 {
 		e.Failure.Budget = e.Transport.Call
 	}
-	if l.advise && e.Protocol == ProtocolV2 && o.value("maxConcurrentRequests") == nil {
-		l.report(Warning, o.node, o.path, "say maxConcurrentRequests: 1 if they use that handler, 0 if they don't",
-			"functions of protocol v2 without maxConcurrentRequests: the asynchronous handler of the Python SDK 2.2 mixes up requests that it gets at the same time")
+	if l.advise && e.Protocol == ProtocolV2 && o.value("maxConcurrentRequests") == nil && !l.advised[e.URLTemplate] {
+		l.advised[e.URLTemplate] = true
+		l.report(Warning, o.node, o.path, "use 2.2.1 or later of it, or say maxConcurrentRequests: 1; 0 says that they are made otherwise",
+			"functions of protocol v2 without maxConcurrentRequests: the Python SDK 2.2.0 mixes up requests that it gets at the same time, and effects are lost")
 	}
 	l.module.Endpoints = append(l.module.Endpoints, *e)
 }

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"fmt"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -84,12 +85,20 @@ func (l *loader) component(root *yaml.Node) {
 	if !ok {
 		return
 	}
+	if o.value("kind") == nil && o.value("module") != nil {
+		l.errorf(root, "version", `say "1.0", "2.0" or "3.0", as the module was written for StateFun 2.0, 2.1 or 3.0`, "the key is missing")
+		return
+	}
 	kindNode := o.require("kind")
 	if kindNode == nil {
 		return
 	}
 	kind := l.text(kindNode, "kind")
 	if kind == "" {
+		return
+	}
+	if o.value("apiVersion") != nil {
+		l.manifest(kindNode, kind, o)
 		return
 	}
 	c, ok := findComponent(kind)
@@ -104,8 +113,22 @@ func (l *loader) component(root *yaml.Node) {
 	}
 }
 
+// manifest reports a manifest of Kubernetes, in which modules often travel.
+func (l *loader) manifest(n *yaml.Node, kind string, o *object) {
+	hint := "give jetfn the module itself"
+	if data := o.value("data"); data != nil && data.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(data.Content); i += 2 {
+			if name, text := data.Content[i], deref(data.Content[i+1]); strings.Contains(text.Value, "kind:") {
+				hint = fmt.Sprintf("the module is the text below %s on line %d: put it into a file of its own", name.Value, name.Line)
+				break
+			}
+		}
+	}
+	l.errorf(n, "kind", hint, "this is a manifest of Kubernetes, a %s, and no module", kind)
+}
+
 func (l *loader) unknownKind(n *yaml.Node, kind string) {
-	hint := "kinds: " + strings.Join(kinds(), ", ")
+	hint := "kinds of extension modules need StateFun's JVM, which isn't here; kinds: " + strings.Join(kinds(), ", ")
 	if near := suggest.Nearest(kind, kinds()); near != "" {
 		hint = "did you mean " + near + "?"
 	}

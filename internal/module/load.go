@@ -15,8 +15,7 @@ type Options struct {
 	// Strict makes unknown keys of StateFun's kinds errors; they are warnings
 	// otherwise, since StateFun ignores them.
 	Strict bool
-	// Advise adds warnings of what works and has hurt others, for a check
-	// before anything runs.
+	// Advise adds warnings of what works and has hurt others.
 	Advise bool
 	// Lookup resolves the variables in values. The default is os.LookupEnv.
 	Lookup func(name string) (string, bool)
@@ -83,6 +82,7 @@ func newLoader(opts Options) *loader {
 		broken:   map[*yaml.Node]bool{},
 		expanded: map[*yaml.Node]bool{},
 		seen:     map[string]Pos{},
+		advised:  map[string]bool{},
 
 		endpoints: map[Pattern][]placedEndpoint{},
 	}
@@ -121,6 +121,7 @@ type loader struct {
 	broken   map[*yaml.Node]bool // its variables could not be expanded
 	expanded map[*yaml.Node]bool // plain text that came from a variable: may be a number
 	seen     map[string]Pos      // names that may occur once
+	advised  map[string]bool     // URLs of which something was said
 	aims     []aim
 	routed   []routed
 	unrouted []unrouted
@@ -130,6 +131,14 @@ type loader struct {
 }
 
 func (l *loader) source(data []byte) {
+	if bytes.HasPrefix(data, []byte("PK\x03\x04")) {
+		l.errors++
+		l.found = append(l.found, Diagnostic{
+			File: l.file, Severity: Error, Message: "this is an archive such as a JAR, and no module",
+			Hint: "embedded functions need StateFun's JVM, which isn't here: serve them with a remote SDK",
+		})
+		return
+	}
 	yamlLoader, err := yaml.NewLoader(bytes.NewReader(data))
 	if err != nil {
 		l.syntax(err)

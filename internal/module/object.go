@@ -85,11 +85,11 @@ func (o *object) require(key string) *yaml.Node {
 }
 
 func (o *object) missing(key string) {
-	n := o.node
-	if k := o.keys[key]; k != nil { // it is there, and empty
-		n = k
+	if k := o.keys[key]; k != nil {
+		o.load.errorf(k, o.at(key), "", "the key has no value")
+		return
 	}
-	o.load.errorf(n, o.at(key), "", "the key is missing")
+	o.load.errorf(o.node, o.at(key), "", "the key is missing")
 }
 
 // unknown reports the keys that m doesn't have.

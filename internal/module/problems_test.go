@@ -162,6 +162,10 @@ func TestACheckAdvisesOnConcurrentCallsOfProtocol2(t *testing.T) {
 	if len(found) != 1 || !strings.Contains(found.Error(), want) {
 		t.Errorf("with Advise: %v, want a line with %s", found, want)
 	}
+	twice := strings.Replace(string(data), "http+unix:///run/stock.sock/statefun\n            maxConcurrentRequests: 1", "http://orders:8000/statefun", 1)
+	if found := parseInTestdata(twice, module.Options{Advise: true}); len(found) != 1 {
+		t.Errorf("with Advise and two functions at one URL: %v, want one line", found)
+	}
 	if found := parseInTestdata(string(data), module.Options{}); len(found) > 0 {
 		t.Errorf("without Advise: %v, want nothing", found)
 	}

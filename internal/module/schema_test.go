@@ -217,7 +217,7 @@ func beyondSchema(found module.Diagnostics) bool {
 		known := false
 		for _, s := range []string{
 			"or give the property", "is declared already", "go together", "states belong to protocol v2", "there is no client_key",
-			"spec.deliverySemantic.transactionTimeout: the key is missing", "belongs to an existing stream", "has no router", "there is no ingress",
+			"spec.deliverySemantic.transactionTimeout: the key ", "belongs to an existing stream", "has no router", "there is no ingress",
 			"can't be read", "has no message type", "is not of the form namespace/name/id", "must not be longer than",
 		} {
 			known = known || strings.Contains(d.String(), s)
