@@ -29,9 +29,10 @@ type activation struct {
 	startedAt int64         // the attempt in flight
 	burst     uint64        // that it belongs to
 	excused   int64         // time within the budget that wasn't the function's fault
-	parkedAt  int64         // since when batch waits, barred; zero: it does not
+	excusedAt int64         // since when batch waits for no fault of the function's; zero: it does not
 	calls     int           // attempts of any kind, for the function to see
 	doubt     int           // of them, those that an earlier owner may have made
+	answered  answered      // of them, those that may have reached the function
 	policy    Policy        // of the call in flight: its function may be another one when it ends
 
 	span Span // of batch, if it is traced
@@ -62,6 +63,14 @@ type queuedInput struct {
 
 // tries are the attempts that a message has behind it.
 type tries struct {
+	calls    int
+	firstAt  int64
+	answered answered
+}
+
+// answered are attempts that may have reached the function: all but those at
+// an endpoint that can't be reached.
+type answered struct {
 	calls   int
 	firstAt int64
 }
@@ -114,6 +123,7 @@ func (p *Partition) schedule(act *activation) {
 		p.park(act)
 		return
 	}
+	p.excuse(act)
 	act.phase = actLoading
 	p.states.whenLoaded(act.state, func() { p.ready(act) })
 }
@@ -166,7 +176,7 @@ func (p *Partition) granted(a Address, endpoint string) {
 		p.ready(act)
 		return
 	}
-	p.unpark(act)
+	p.unexcuse(act)
 	if len(act.batch) == 0 {
 		p.fillBatch(act, &spec)
 	}
@@ -227,9 +237,10 @@ func (p *Partition) fillBatch(act *activation, spec *FunctionSpec) {
 	p.resident -= n
 	p.residentBytes -= bytes
 	act.attempts, act.firstAt, act.roundAt, act.excused, act.calls, act.doubt, act.span = 0, 0, 0, 0, 0, 0, Span{}
+	act.answered = answered{}
 	for _, q := range act.batch {
 		if q.tried != nil && q.tried.calls > act.calls {
-			act.calls, act.firstAt = q.tried.calls, q.tried.firstAt
+			act.calls, act.firstAt, act.answered = q.tried.calls, q.tried.firstAt, q.tried.answered
 		}
 	}
 	if p.mayBeKnown(act.batch) {
@@ -297,10 +308,14 @@ func (p *Partition) failed(act *activation, err error) {
 	policy := act.policy
 	if failure.Kind == Unreachable {
 		act.excused += p.now - act.startedAt
+		p.excuse(act)
 		p.retry(act, max(policy.BackoffMin, failure.RetryAfter))
 		return
 	}
 	act.attempts++
+	if act.answered.calls++; act.answered.calls == 1 {
+		act.answered.firstAt = act.startedAt
+	}
 	wait := p.backoff(&policy, act.attempts)
 	if failure.RetryAfter > 0 {
 		wait = failure.RetryAfter
@@ -317,6 +332,22 @@ func (p *Partition) failed(act *activation, err error) {
 		p.halt(act, policy.Then, failure)
 	default:
 		p.abandon(act, failure)
+	}
+}
+
+// excuse leaves the time from now to the next call out of the batch's budget:
+// it waits for no fault of the function's.
+func (p *Partition) excuse(act *activation) {
+	if len(act.batch) > 0 && act.excusedAt == 0 {
+		act.excusedAt = p.now
+	}
+}
+
+// unexcuse ends that time.
+func (p *Partition) unexcuse(act *activation) {
+	if act.excusedAt != 0 {
+		act.excused += p.now - act.excusedAt
+		act.excusedAt = 0
 	}
 }
 
@@ -356,7 +387,7 @@ func (p *Partition) split(act *activation) {
 		act.suspect = n
 	}
 	act.cap = (n + 1) / 2
-	tried := &tries{calls: act.calls - act.doubt, firstAt: act.firstAt}
+	tried := &tries{calls: act.calls - act.doubt, firstAt: act.firstAt, answered: act.answered}
 	for i := range act.batch {
 		q := &act.batch[i]
 		q.tried = tried
@@ -379,7 +410,7 @@ func (p *Partition) abandon(act *activation, failure *InvokeError) {
 	act.batch = nil
 	c := p.giveUp(q.id, q.envelope, &DeadLetter{
 		Reason: failure.Reason, Error: failure.Error(), HTTPStatus: failure.HTTPStatus, Endpoint: failure.Endpoint,
-		Attempts: act.calls - act.doubt, FirstAt: act.firstAt, LastAt: act.startedAt,
+		Attempts: act.answered.calls, FirstAt: act.answered.firstAt, LastAt: act.startedAt,
 	})
 	c.span, c.calls = act.span, act.calls
 }

@@ -153,17 +153,7 @@ func (p *Partition) barred(a Address) bool {
 // counted against its batch.
 func (p *Partition) park(act *activation) {
 	act.phase = actIdle
-	if len(act.batch) > 0 && act.parkedAt == 0 {
-		act.parkedAt = p.now
-	}
-}
-
-// unpark ends the wait.
-func (p *Partition) unpark(act *activation) {
-	if act.parkedAt != 0 {
-		act.excused += p.now - act.parkedAt
-		act.parkedAt = 0
-	}
+	p.excuse(act)
 }
 
 // halt pauses the address, or its type, whose message has failed for good. The
@@ -176,7 +166,7 @@ func (p *Partition) halt(act *activation, then Then, failure *InvokeError) {
 	}
 	cause := PauseCause{
 		Address: act.addr, Reason: failure.Reason, Error: failure.Error(), HTTPStatus: failure.HTTPStatus, Endpoint: failure.Endpoint,
-		Attempts: act.calls - act.doubt, FirstAt: act.firstAt, LastAt: act.startedAt,
+		Attempts: act.answered.calls, FirstAt: act.answered.firstAt, LastAt: act.startedAt,
 	}
 	act.attempts, act.roundAt = 0, 0
 	if mutant.On("pause-loses-place") && len(act.queue) > 0 {

@@ -80,7 +80,7 @@ func (p *Partition) forgo(act *activation) {
 	list := append(act.batch, act.queue...)
 	p.resident -= len(act.queue)
 	p.residentBytes -= act.bytes
-	act.phase, act.batch, act.queue, act.bytes, act.parkedAt = actIdle, nil, nil, 0, 0
+	act.phase, act.batch, act.queue, act.bytes, act.excusedAt = actIdle, nil, nil, 0, 0
 	act.suspect = max(act.suspect-len(list), 0)
 	for _, q := range list {
 		p.giveUp(q.id, q.envelope, p.unserved(act.addr.Type))

@@ -139,7 +139,7 @@ spec:
 kind: io.statefun.endpoints.v2/http
 spec:
   functions: budget/*
-  urlPathTemplate: %[1]s
+  urlPathTemplate: %[1]sbudget # its own: the wait for another's circuit breaker is not of the budget
   failure: {attempts: 1000, budget: 1s, backoff: {min: 50ms, max: 100ms}}
 ---
 kind: io.statefun.endpoints.v2/http
@@ -257,6 +257,50 @@ func agrees(t *testing.T, text string, c *wanted, d *deadLetter, seen []asked) {
 	if text == "budget" && last.Sub(first) > 1500*time.Millisecond {
 		t.Errorf("with a budget of a second it was tried for %v", last.Sub(first))
 	}
+}
+
+func TestADownFunctionCostsNoAttemptsAndAWarmUpNoMessage(t *testing.T) {
+	t.Parallel()
+	warm := func(before int) (b behaviour) { // as a pod that has just started
+		if before < 2 {
+			b = behaviour{status: 500, body: "warming up"}
+		}
+		return b
+	}
+	m := newMoody(map[string]mood{"warm": warm, "bad": always(500, "never")})
+	port := freePorts(t, 1)[0]
+	a := startApp(t, fmt.Sprintf(`
+kind: io.jetfn.nats.v1/egress
+spec: {id: e2e/counts}
+---
+kind: io.statefun.endpoints.v2/http
+spec:
+  functions: policy/*
+  urlPathTemplate: http://127.0.0.1:%d/
+  failure: {attempts: 3, budget: 2s, backoff: {min: 10ms, max: 50ms}}
+`, port))
+	_, js := a.connect(t)
+	a.send(t, "policy/f", "warm", "warm")
+	a.send(t, "policy/f", "bad", "bad")
+	down := time.Now()
+	eventually(t, 30*time.Second, "an outage longer than attempts and budget", func() error {
+		if n := a.metric(t, "jetfn_functions_remoteInvocationFailures"); n < 4 || time.Since(down) < 4*time.Second {
+			return fmt.Errorf("%v calls failed in %v", n, time.Since(down))
+		}
+		return nil
+	})
+	serveAt(t, fmt.Sprintf("127.0.0.1:%d", port), m)
+	if out := counts(t, js, 1)["warm"]; len(out) != 1 {
+		t.Errorf("the function that had to warm up emitted %v, want one message", out)
+	}
+	var letters []deadLetter
+	eventually(t, 30*time.Second, "the dead letter", func() error {
+		if letters = deadLetters(t, js); len(letters) != 1 {
+			return fmt.Errorf("%d", len(letters))
+		}
+		return nil
+	})
+	agrees(t, "bad", &wanted{function: "policy/f", attempts: 3, status: 500, reason: "status", error: "never"}, &letters[0], m.saw("bad"))
 }
 
 func TestOnePoisonousMessageAmongAThousandDeadLettersAlone(t *testing.T) {
