@@ -110,10 +110,6 @@ func TestATailShowsWhatHappens(t *testing.T) {
 	egress, letters := lines("/v1/tail/egress"), lines("/v1/tail/dlq")
 	exact, all := lines("/v1/tail/functions/example/greeter"), lines("/v1/tail/functions/example/*")
 	w.send("example/greeter/Ada")
-	nc := dial(t, w.NATS)
-	if _, err := nc.Request("jetfn.fn.example.greeter.Ada", []byte{0xff}, patience); err != nil { // no text
-		t.Fatal(err)
-	}
 	read := func(s *bufio.Scanner) (e gateway.TailEvent) {
 		t.Helper()
 		for s.Scan() {
@@ -135,6 +131,10 @@ func TestATailShowsWhatHappens(t *testing.T) {
 		if e := read(s); e.Kind != gateway.TailProcessed || *e.Text != "hello" || e.Address != "example/greeter/Ada" {
 			t.Errorf("event of the function = %+v", e)
 		}
+	}
+	nc := dial(t, w.NATS)
+	if _, err := nc.Request("jetfn.fn.example.greeter.Ada", []byte{0xff}, patience); err != nil { // no text
+		t.Fatal(err)
 	}
 	if e := read(letters); e.Kind != gateway.TailDeadLetter || e.Reason != "bad-type" || e.ID == "" {
 		t.Errorf("event of the dead letters = %+v", e)
