@@ -47,6 +47,10 @@ type Config struct {
 	// publishers get an error. The default is 64 MiB.
 	Gate      bool
 	GateBytes int
+	// Room, which a gate asks often, is how many bytes outside messages may
+	// take now, so that what was accepted can be stored beyond them; such as
+	// Server.Room. Nil: as many as the server stores.
+	Room func() int64
 	// EgressMaxAge bounds the egress, ingress and dead-letter streams, and
 	// EgressMaxBytes the egress stream, which then refuses messages when it is
 	// full. The defaults are 7 days and no limit.

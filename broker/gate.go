@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,7 +52,7 @@ type gate struct {
 //
 // What an application holds that is not stored yet is bounded by
 // Config.GateBytes; beyond it publishers are answered with JetStream's error
-// 429.
+// 429. What exceeds Config.Room is refused with its error 10023.
 func (a *App) Gather(ctx context.Context, opened func()) error {
 	if !a.cfg.Gate {
 		return errors.New("gather outside messages: this application's streams take them directly")
@@ -63,14 +64,15 @@ func (a *App) Gather(ctx context.Context, opened func()) error {
 	g.ack = fmt.Sprintf(`{"stream":%q,"seq":`, g.stream)
 	limit := min(maxPackBytes, int(a.nc.MaxPayload())/2)
 	g.gathering = newGathering(a.creation.Partitions, limit, a.cfg.GateBytes)
-	if err := g.loadIDs(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the end of ctx is the normal end
-		}
-		return fmt.Errorf("gather outside messages: %w", err)
-	}
-	sub, err := a.listen(ctx, a.names.fnAll(), g.arrived)
+	watch, unwatch := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer unwatch()
+	sub, err := g.begin(ctx, watch, &watching)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return fmt.Errorf("gather outside messages: %w", err)
 	}
 	sub.SetClosedHandler(func(string) { close(g.closed) })
@@ -90,9 +92,23 @@ func (a *App) Gather(ctx context.Context, opened func()) error {
 	}
 	if ctx.Err() != nil {
 		a.cfg.Log.Warn().Err(err).Msg("the last outside messages are not answered, their publishers can't know")
-		return nil //nolint:nilerr // the end of ctx is the normal end
+		return nil
 	}
 	return fmt.Errorf("gather outside messages: %w", err)
+}
+
+// begin finds out what is to be known before messages are taken, and
+// subscribes. What it starts in watching ends with watch.
+func (g *gate) begin(ctx, watch context.Context, watching *sync.WaitGroup) (*nats.Subscription, error) {
+	if err := g.loadIDs(ctx); err != nil {
+		return nil, err
+	}
+	if g.app.cfg.Room != nil {
+		if err := g.watchRoom(watch, watching); err != nil {
+			return nil, err
+		}
+	}
+	return g.app.listen(ctx, g.app.names.fnAll(), g.arrived)
 }
 
 // listen subscribes to what comes from outside, and returns when the server

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -68,8 +69,10 @@ type gathering struct {
 	ready    []int // partitions with a queue and no pack in flight, first come
 	flying   map[*pack]struct{}
 	finished []*pack
-	bytes    int // of all that is not answered
-	held     int // messages that are not answered
+	bytes    int   // of all that is not answered
+	held     int   // messages that are not answered
+	room     int64 // bytes that may be taken yet
+	refused  bool  // something, since room was set, for lack of it
 	ids      knownIDs
 	closing  bool // takes no more from this process
 	ended    bool // takes no more
@@ -84,7 +87,7 @@ type lane struct {
 func newGathering(partitions, packBytes, limit int) *gathering {
 	return &gathering{
 		packBytes: packBytes, limit: limit, wake: make(chan struct{}, 1),
-		lanes: make([]lane, partitions), flying: map[*pack]struct{}{}, ids: newKnownIDs(),
+		lanes: make([]lane, partitions), flying: map[*pack]struct{}{}, ids: newKnownIDs(), room: math.MaxInt64,
 	}
 }
 
@@ -115,6 +118,12 @@ func (g *gathering) take(m *outside) (now answer, ok bool) {
 		if at, known := g.ids.find(m.id, time.Now()); known {
 			return answer{place: at, duplicate: true}, true
 		}
+	}
+	if g.room -= int64(heldSize(m)); g.room < 0 {
+		g.room, g.refused = g.room+int64(heldSize(m)), true
+		return answer{outcome: actor.Refused, err: noRoom()}, true
+	}
+	if m.said.msgID != "" {
 		g.ids.pending[m.id] = m
 	}
 	g.hold(m, 1)
@@ -133,6 +142,17 @@ func (g *gathering) take(m *outside) (now answer, ok bool) {
 func (g *gathering) hold(m *outside, sign int) {
 	g.held += sign
 	g.bytes += sign * heldSize(m)
+}
+
+// setRoom says how many bytes outside messages may take now, those that are
+// not answered among them, and returns whether there was too little since it
+// was called before.
+func (g *gathering) setRoom(room int64) (refused bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.room = room - int64(g.bytes)
+	refused, g.refused = g.refused, false
+	return refused
 }
 
 // heldSize is about what m takes in memory.

@@ -45,30 +45,18 @@ func egressTakesTheRoom(t *testing.T, sync string) {
 	t.Helper()
 	disk := smallDisk(t, "24m") // the server takes 18 of it
 	o := causeApp(t, countAndAnswer(200_000), withData(disk+"/data"), withArgs("--sync", sync))
-	accepted, refusal := 0, response{}
-	for i := 0; refusal.status == 0; i++ {
-		r := o.a.do(t, http.MethodPost, fmt.Sprintf("/v1/send/shop/out/a%d", i%4), "text/plain", []byte("x"))
-		switch {
-		case r.status == http.StatusAccepted && i < 1000:
-			accepted++
-		default:
-			refusal = r
-		}
-	}
-	if refusal.status != http.StatusTooManyRequests || !strings.Contains(string(refusal.body), "NATS has no storage left") {
-		t.Fatalf("after %d sends: %d %s, want 429 with the reason", accepted, refusal.status, refusal.body)
-	}
+	accepted := o.fills()
 	nc, _ := o.a.connect(t)
-	if m, err := nc.Request("t.fn.shop.out.a0", []byte("x"), 10*time.Second); err != nil {
+	if m, err := nc.Request("t.fn.shop.out.a0", make([]byte, 1<<20), 10*time.Second); err != nil {
 		t.Error(err)
 	} else if !strings.Contains(string(m.Data), `"err_code":10023`) {
 		t.Errorf("a publish is answered %s, want the reason", m.Data)
 	}
 	most := o.a.metric(t, "jetfn_nats_maxStoredBytes")
 	eventually(t, 10*time.Second, "metrics that name the cause", func() error {
-		// The journal has the rest: what is not in the egress stream yet.
+		// The journal has the rest, until it is trimmed.
 		used, egress := o.a.metric(t, "jetfn_nats_storedBytes"), o.a.streamBytes(t, "egress")
-		if most == 0 || used/most <= 0.85 || egress/used < 0.4 || o.a.metric(t, "jetfn_partition_applyLag") < 1 {
+		if most == 0 || used/most <= 0.6 || egress/used < 0.4 || o.a.metric(t, "jetfn_partition_applyLag") != 0 {
 			return fmt.Errorf("%v of %v bytes, %v of the egress stream, applyLag %v", used, most, egress, o.a.metric(t, "jetfn_partition_applyLag"))
 		}
 		return nil
@@ -76,13 +64,75 @@ func egressTakesTheRoom(t *testing.T, sync string) {
 	if err := o.a.ready(); err != nil {
 		t.Errorf("readyz = %v, want it ready", err)
 	}
-	for _, line := range []string{`"reason":"busy".*"message":"request refused"`, `"component":"nats".*resource limits exceeded for server`} {
+	for _, line := range []string{`"reason":"busy".*"message":"request refused"`, `"little storage is left, new messages are refused"`} {
 		if log := o.a.output.String(); !regexp.MustCompile(line).MatchString(log) {
 			t.Errorf("no %s in the log\n%s", line, log)
 		}
 	}
+	o.makesRoom(accepted)
+}
+
+func TestEffectsForWhichThereIsNoRoomWaitUntilThereIs(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t, "24m") // the server takes 18 of it
+	small, big := countAndAnswer(200_000)["shop/out"], countAndAnswer(4_000_000)["shop/out"]
+	o := causeApp(t, functions{"shop/out": func(b batch) (effects, error) {
+		if b.target.id == "a3" {
+			return big(b)
+		}
+		return small(b)
+	}}, withData(disk+"/data"))
+	accepted := 0
+	most := o.a.metric(t, "jetfn_nats_maxStoredBytes")
+	for o.a.metric(t, "jetfn_nats_storedBytes") < most*0.8 {
+		o.a.send(t, "shop/out", fmt.Sprintf("a%d", accepted%3), "x")
+		accepted++
+		o.out(accepted)
+	}
+	o.a.send(t, "shop/out", "a3", "x") // its commit has room, its egress message has not
+	accepted++
+	full := regexp.MustCompile(`"component":"nats".*resource limits exceeded for server`)
+	eventually(t, 30*time.Second, "the server to be full", func() error {
+		if lag := o.a.metric(t, "jetfn_partition_applyLag"); lag < 1 || !full.MatchString(o.a.output.String()) {
+			return fmt.Errorf("the effects of %v commits wait, its log says so: %t", lag, full.MatchString(o.a.output.String()))
+		}
+		return nil
+	})
+	if err := o.a.ready(); err != nil {
+		t.Errorf("readyz = %v, want it ready", err)
+	}
 	o.sees("partitions", `^\d+ +\S+ +up +1 +\d+ +[1-9]\d* `)
 	o.makesRoom(accepted)
+}
+
+// out waits until so many egress messages are out.
+func (o operator) out(n int) {
+	o.t.Helper()
+	eventually(o.t, 10*time.Second, "what is accepted to go through", func() error {
+		if out := o.a.metric(o.t, "jetfn_egress_out"); out != float64(n) {
+			return fmt.Errorf("%v of %d egress messages are out", out, n)
+		}
+		return nil
+	})
+}
+
+// fills sends one by one until there is no room, and returns how many messages
+// were accepted.
+func (o operator) fills() (accepted int) {
+	t := o.t
+	t.Helper()
+	for {
+		r := o.a.do(t, http.MethodPost, fmt.Sprintf("/v1/send/shop/out/a%d", accepted%4), "text/plain", []byte("x"))
+		if r.status == http.StatusAccepted && accepted < 1000 {
+			accepted++
+			o.out(accepted)
+			continue
+		}
+		if r.status != http.StatusTooManyRequests || !strings.Contains(string(r.body), "NATS has no storage left for new messages") {
+			t.Fatalf("after %d sends: %d %s, want 429 with the reason", accepted, r.status, r.body)
+		}
+		return accepted
+	}
 }
 
 // streamBytes is what a stream takes.
@@ -112,7 +162,12 @@ func (o operator) makesRoom(accepted int) {
 		}
 		return nil
 	})
-	o.a.send(t, "shop/out", "a0", "x")
+	eventually(t, 10*time.Second, "new messages to be taken", func() error {
+		if r := o.a.do(t, http.MethodPost, "/v1/send/shop/out/a0", "text/plain", []byte("x")); r.status != http.StatusAccepted {
+			return fmt.Errorf("a send = %d %s", r.status, r.body)
+		}
+		return nil
+	})
 	eventually(t, 10*time.Second, "each message to count once", func() error {
 		var all uint64
 		for i := range 4 {

@@ -16,8 +16,8 @@ type Policy uint8
 const (
 	// Verify returns an error that names the differences. The zero value.
 	Verify Policy = iota
-	// Adapt updates subjects, age and size limits and the window for
-	// duplicates, and verifies the rest.
+	// Adapt updates subjects, age and size limits, what is discarded at them,
+	// and the window for duplicates, and verifies the rest.
 	Adapt
 )
 
@@ -153,10 +153,11 @@ func adapt(have *jetstream.StreamConfig, want jetstream.StreamConfig) bool {
 	if window == 0 {
 		window = have.Duplicates
 	}
-	if sameSubjects(have.Subjects, want.Subjects) && have.MaxAge == want.MaxAge && have.MaxBytes == orNone(want.MaxBytes) && have.Duplicates == window {
+	if sameSubjects(have.Subjects, want.Subjects) && have.MaxAge == want.MaxAge && have.MaxBytes == orNone(want.MaxBytes) && have.Discard == want.Discard &&
+		have.Duplicates == window {
 		return false
 	}
-	have.Subjects, have.MaxAge, have.MaxBytes, have.Duplicates = want.Subjects, want.MaxAge, want.MaxBytes, window
+	have.Subjects, have.MaxAge, have.MaxBytes, have.Discard, have.Duplicates = want.Subjects, want.MaxAge, want.MaxBytes, want.Discard, window
 	return true
 }
 

@@ -105,14 +105,16 @@ func (b *backbone) open(ctx context.Context, cfg Config, m *modules) error {
 		return err
 	}
 	var syncer *groupsync.Syncer
+	var room func() int64
 	if b.server != nil {
-		syncer = b.server.Syncer()
+		syncer, room = b.server.Syncer(), b.server.Room
 	}
 	b.app, err = broker.Open(ctx, b.nc, broker.Config{
 		App: cfg.App, Domain: cfg.NATS.Domain, Partitions: cfg.Partitions, Replicas: cfg.Replicas,
 		SyncAlways:   cfg.syncsEach(),
 		Syncer:       syncer,
 		Gate:         cfg.embedded(),
+		Room:         room,
 		EgressMaxAge: cfg.EgressMaxAge, EgressMaxBytes: cfg.EgressMaxBytes,
 		EgressPrefix: prefixes(m.module()), Targets: m.targets, Routings: m.routings, Log: cfg.Log,
 	})
