@@ -171,11 +171,13 @@ func (a *App) NewestLetter(ctx context.Context, target actor.Address) (StoredLet
 }
 
 // DropLetter removes the dead letter at seq. It must not be one that an owner
-// may put into its place again.
+// may put into its place again. When it returns nil the removal is as durable
+// as what is written; with an error of the sync the letter is gone, and a power
+// failure may bring it back.
 func (a *App) DropLetter(ctx context.Context, seq uint64) error {
 	err := a.streams.dlq.DeleteMsg(ctx, seq)
 	if err == nil {
-		return nil
+		return a.removed(ctx)
 	}
 	if _, gone := a.streams.dlq.GetMsg(ctx, seq); errors.Is(gone, jetstream.ErrMsgNotFound) {
 		err = actor.ErrNotFound
@@ -184,7 +186,7 @@ func (a *App) DropLetter(ctx context.Context, seq uint64) error {
 }
 
 // DropLetters removes the dead letters of function (zero: of all) up to the
-// sequence through, and returns how many there were.
+// sequence through, as DropLetter does, and returns how many there were.
 func (a *App) DropLetters(ctx context.Context, function actor.TypeName, through uint64) (int, error) {
 	filter, count := a.names.dlqOf(function), 0
 	cfg := jetstream.ConsumerConfig{OptStartSeq: 1, FilterSubject: filter, HeadersOnly: true}
@@ -197,11 +199,26 @@ func (a *App) DropLetters(ctx context.Context, function actor.TypeName, through 
 	})
 	if err == nil && count > 0 {
 		err = a.streams.dlq.Purge(ctx, jetstream.WithPurgeSubject(filter), jetstream.WithPurgeSequence(through+1))
+		if err == nil {
+			err = a.removed(ctx)
+		}
 	}
 	if err != nil {
 		return 0, fmt.Errorf("drop dead letters: %w", err)
 	}
 	return count, nil
+}
+
+// removed returns when what was removed can't come back by a power failure, if
+// the server leaves the sync to us.
+func (a *App) removed(ctx context.Context) error {
+	if a.cfg.Syncer == nil {
+		return nil
+	}
+	if err := a.cfg.Syncer.Wait(ctx); err != nil {
+		return fmt.Errorf("what was removed may come back with a power failure, it is not synced: %w", err)
+	}
+	return nil
 }
 
 // LetterID takes a dead letter's id apart: whose it is, and in which commit.

@@ -3,7 +3,9 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -57,6 +59,44 @@ func feed(ctx context.Context, app *broker.App) (ids chan string, ended chan err
 		})
 	}()
 	return ids, ended
+}
+
+func TestTheRemovalOfDeadLettersIsSyncedBeforeItIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		js := brokertest.Start(t)
+		app, breaks := openSynced(t, js)
+		sink := app.Ports(0).DeadLetters
+		mark := mustMark(t, sink, 0)
+		for i := range 4 {
+			mustPublish(t, sink, letter(0, i, "f", strconv.Itoa(i)), mark)
+		}
+		page, _, err := app.Letters(t.Context(), actor.TypeName{}, 0, 10)
+		if err != nil || len(page) != 4 {
+			t.Fatalf("Letters = %d, %v, want 4", len(page), err)
+		}
+		time.Sleep(time.Second)
+		took := func(what string, remove func() error) {
+			t.Helper()
+			start := time.Now()
+			if err := remove(); err != nil || time.Since(start) < syncTime {
+				t.Errorf("%s = %v after %v, want nil after a sync of %v", what, err, time.Since(start), syncTime)
+			}
+		}
+		all := func() error {
+			_, err := app.DropLetters(t.Context(), actor.TypeName{Namespace: "ns", Name: "f"}, page[2].Seq)
+			return err
+		}
+		took("DropLetter", func() error { return app.DropLetter(t.Context(), page[0].Seq) })
+		took("DropLetters", all)
+		mustPublish(t, sink, letter(0, 4, "f", "4"), mark)
+		breaks()
+		if err := app.DropLetter(t.Context(), page[3].Seq); !errors.Is(err, errBroken) {
+			t.Errorf("DropLetter when the sync fails = %v, want %v", err, errBroken)
+		}
+		if _, err := app.DropLetters(t.Context(), actor.TypeName{}, math.MaxInt64); !errors.Is(err, errBroken) {
+			t.Errorf("DropLetters when the sync fails = %v, want %v", err, errBroken)
+		}
+	})
 }
 
 func TestNothingIsAnsweredOrFedBeforeItIsSynced(t *testing.T) {
