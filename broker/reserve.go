@@ -13,9 +13,10 @@ import (
 const (
 	// mostReserve is what is kept of much storage for what was accepted.
 	mostReserve = 64 << 20
-	// roomPause is the time between looks at how much storage is left: long
-	// where that is more than can be filled meanwhile.
-	roomPause, amplePause = 250 * time.Millisecond, time.Second
+	// roomPause is the time between looks at how much storage is left, in which
+	// what was accepted before uses the reserve; ample is more than can be
+	// filled within amplePause.
+	roomPause, amplePause = 50 * time.Millisecond, time.Second
 	ample                 = 1 << 30
 	holdLimit             = 5 * time.Second
 	// holdPause is how long the ingress stream takes nothing at least, so that
