@@ -194,29 +194,41 @@ func (p *Partition) Passed(source Source, seq uint64) {
 		return
 	}
 	n := p.intake(source)
-	if n.passing || n.trimmable >= seq || !n.idle() {
+	place := n.breaks.place(seq)
+	n.confirmed = max(n.confirmed, place)
+	if n.redeliver && n.awaiting > 0 && place > n.high && n.forgetAwaited() {
+		p.tellLost(n)
+	}
+	if n.passing || n.trimmable >= place || !n.idle() {
+		p.trimSource(n)
 		return
 	}
-	n.trimmable, n.passing = seq, true
+	n.trimmable, n.passing = place, true
 	p.after(max(trimInterval, p.cfg.TrimDelay.Milliseconds()), func() {
 		n.passing = false
-		n.removable = max(n.removable, seq)
+		n.removable = max(n.removable, place)
 		p.trimSource(n)
 	})
 }
 
 // trimSource removes what is removable, except what deduplication still
-// needs; that goes later.
+// needs; that goes later. So does what this owner hasn't seen: the stream may
+// have gone back, and what is there may be new (PROTOCOL M9).
 func (p *Partition) trimSource(n *intake) {
 	if n.source.Foreign() && !mutant.On("foreign-trimmed") {
 		return
 	}
-	to := min(n.removable, n.protectedFrom(p.now))
+	seen := min(n.removable, n.confirmed)
+	if mutant.On("break-trimmed") {
+		seen = n.removable
+	}
+	to := min(seen, n.protectedFrom(p.now))
 	if to > max(n.trimmed, 1) {
 		n.trimmed = to
-		p.request(trimInputs{n.source, to})
+		seq, _ := n.breaks.seq(to)
+		p.request(trimInputs{n.source, seq})
 	}
-	if to < n.removable && !n.waiting {
+	if to < seen && !n.waiting {
 		n.waiting = true
 		p.after(n.protected[0].until-p.now+1, func() {
 			n.waiting = false

@@ -38,6 +38,10 @@ type progress struct {
 	high     uint64
 	accepted []pairNumber // by peer
 	refs     []inputRef   // in order
+
+	newest int64 // see intake; zero in records of earlier versions
+	since  uint64
+	breaks breaks // all, or in a commit none if they haven't changed
 }
 
 // stateMutation is a change of one state of an address. A renewal holds only
@@ -143,6 +147,14 @@ func (w *fieldWriter) progress(p *progress) {
 		})
 		prev = ref.seq
 	}
+	w.int64(5, p.newest)
+	w.uint(6, p.since)
+	for _, b := range p.breaks {
+		w.message(7, func(w *fieldWriter) {
+			w.uint(1, b.at)
+			w.uint(2, b.shift)
+		})
+	}
 }
 
 func readPair(b []byte) (p pairNumber, err error) {
@@ -156,6 +168,19 @@ func readPair(b []byte) (p pairNumber, err error) {
 		return nil
 	})
 	return p, err
+}
+
+func readBreak(b []byte) (s streamBreak, err error) {
+	err = readFields(b, func(f *field) error {
+		switch f.num {
+		case 1:
+			s.at = f.v
+		case 2:
+			s.shift = f.v
+		}
+		return nil
+	})
+	return s, err
 }
 
 func readProgress(b []byte) (p progress, err error) {
@@ -174,6 +199,14 @@ func readProgress(b []byte) (p progress, err error) {
 			pair, err := readPair(f.data) // the same two fields
 			prev += uint64(pair.peer)
 			p.refs = append(p.refs, inputRef{seq: prev, index: int(pair.number)})
+			return err
+		case 5:
+			p.newest = f.int64()
+		case 6:
+			p.since = f.v
+		case 7:
+			var err error
+			p.breaks, err = appendRead(p.breaks, f, readBreak)
 			return err
 		}
 		return nil

@@ -44,6 +44,9 @@ type Delivery struct {
 	Internal bool
 	From     int
 	Number   uint64
+	// Delivered is the number up to which the sender knew all to be stored, in
+	// order, when it published this one (PROTOCOL S5).
+	Delivered uint64
 
 	// Dedup says that the message was stored under an outside Nats-Msg-Id:
 	// it must stay in the stream for the deduplication window.

@@ -38,7 +38,12 @@ type ProgressView struct {
 	High     uint64
 	Accepted map[int]uint64 // numbers, by sending partition
 	Holes    []InputID
+	Breaks   []BreakView // in a commit: none if they haven't changed
 }
+
+// BreakView is where a stream went on after it had lost its end: the message
+// at the sequence At, and all behind it, are inputs from Place on.
+type BreakView struct{ At, Place uint64 }
 
 // InvocationView is a batch of messages for one address that took effect.
 type InvocationView struct {
@@ -127,6 +132,9 @@ func viewProgress(list []progress) []ProgressView {
 	out := make([]ProgressView, len(list))
 	for i, p := range list {
 		out[i] = ProgressView{Source: p.source, High: p.high, Accepted: viewPairs(p.accepted)}
+		for _, b := range p.breaks {
+			out[i].Breaks = append(out[i].Breaks, BreakView{At: b.at, Place: b.at + b.shift})
+		}
 		for _, ref := range p.refs {
 			out[i].Holes = append(out[i].Holes, InputID{p.source, ref.seq, ref.index})
 		}

@@ -12,17 +12,27 @@ import (
 // (PROTOCOL M2–M6).
 type intake struct {
 	source Source
-	read   uint64         // highest sequence delivered to this owner
+	read   uint64         // highest place delivered to this owner
 	taken  map[int]uint64 // accepted numbers as of read
 
-	high     uint64         // H: everything up to here is decided in commits
+	breaks     breaks
+	unrecorded bool   // no commit says them yet
+	newest     int64  // when the newest message of all that was delivered, to any owner, was stored
+	since      uint64 // newest is only about what is behind this place
+	last       uint64 // highest sequence delivered to this owner
+	confirmed  uint64 // all below this place was delivered to this owner, or to one before
+
+	high     uint64         // H: everything up to this place is decided in commits
 	accepted map[int]uint64 // accepted numbers as of high
 	holes    openSet        // of them, those that no commit consumed
 	ahead    []aheadInput
 
-	fresh      uint64 // first sequence stored since this owner runs; zero: none so far
+	fresh      uint64 // first place of what was stored since this owner runs; zero: none so far
+	losses     losses // not told yet
 	awaiting   int    // holes that recovery found and the stream has not redelivered
+	redone     uint64 // place of the last one that it has
 	redeliver  bool
+	suspect    bool // the stream is known to have lost its end
 	protected  []protectedInput
 	trimmed    uint64 // removed below this
 	waiting    bool   // an alarm will trim what was protected
@@ -53,18 +63,33 @@ func newIntake(source Source) *intake {
 
 // restore takes a checkpoint's progress over.
 func (n *intake) restore(p *progress) {
-	n.high = p.high
+	n.high, n.since = p.high, p.since
+	n.know(p)
 	for _, a := range p.accepted {
 		n.accepted[a.peer] = a.number
 	}
 	for _, ref := range p.refs {
 		n.holes.add(ref)
 	}
+	n.dropLost()
+}
+
+// know takes over what a record says about the stream itself. Those of earlier
+// versions say nothing.
+func (n *intake) know(p *progress) {
+	if n.newest = p.newest; n.newest == 0 {
+		n.since = n.high
+	}
+	if len(p.breaks) > 0 {
+		n.breaks = p.breaks
+		n.dropLost()
+	}
 }
 
 // replay applies a commit's increments.
 func (n *intake) replay(p *progress) {
 	n.high = max(n.high, p.high)
+	n.know(p)
 	for _, a := range p.accepted {
 		n.accepted[a.peer] = a.number
 	}
@@ -107,27 +132,45 @@ const (
 	take                // every input of it
 	redo                // its holes only
 	lost                // a hole is not in the stream any more
+	back                // the stream went back below what this owner has read
 )
 
-// admit decides a delivery's acceptance; deliveries come in stream order.
-func (n *intake) admit(d *Delivery, now, window int64) verdict {
-	if d.Seq <= n.read {
+// admit decides a delivery's acceptance, and its place; deliveries come in
+// stream order.
+func (n *intake) admit(d *Delivery, now, window int64) (place uint64, v verdict) {
+	place = n.breaks.place(d.Seq)
+	if n.contradicts(place, d.Time) {
+		if d.Seq <= n.last || len(n.ahead) > 0 {
+			return place, back
+		}
+		n.breakAt(d.Seq)
+		place = n.breaks.place(d.Seq)
+	}
+	n.last, n.newest = max(n.last, d.Seq), max(n.newest, d.Time)
+	return place, n.decide(d, place, now, window)
+}
+
+// decide is admit for a delivery at its place.
+func (n *intake) decide(d *Delivery, place uint64, now, window int64) verdict {
+	n.confirmed = max(n.confirmed, place+1)
+	if place <= n.read {
 		return skip
 	}
-	n.read = d.Seq
-	n.protect(d, now, window)
-	if d.Seq <= n.high {
+	n.read = place
+	n.protect(d, place, now, window)
+	if place <= n.high {
 		if mutant.On("holes-by-number") && d.Internal && d.Number <= n.taken[d.From] {
 			return drop
 		}
-		return n.readmit(d)
+		return n.readmit(place)
 	}
-	if n.redeliver && n.awaiting > 0 {
+	if n.redeliver && n.awaiting > 0 && !n.forgetAwaited() {
 		return lost
 	}
 	n.redeliver = false
-	item := aheadInput{seq: d.Seq, from: -1, inputs: len(d.Inputs)}
+	item := aheadInput{seq: place, from: -1, inputs: len(d.Inputs)}
 	if d.Internal {
+		n.passOver(d)
 		if d.Number != n.taken[d.From]+1 && !mutant.On("numbers-unchecked") {
 			n.dropsTotal++
 			return drop
@@ -139,16 +182,26 @@ func (n *intake) admit(d *Delivery, now, window int64) verdict {
 	return take
 }
 
-func (n *intake) readmit(d *Delivery) verdict {
-	open := len(n.holes.of(d.Seq))
+// passOver gives up the numbers that the stream has lost. Their sender knew
+// them to be stored, in order, before it published d; so they would be here.
+func (n *intake) passOver(d *Delivery) {
+	if d.Delivered > n.taken[d.From] && !mutant.On("lost-numbers-awaited") {
+		n.losses.sends += d.Delivered - n.taken[d.From]
+		n.taken[d.From] = d.Delivered
+	}
+}
+
+func (n *intake) readmit(place uint64) verdict {
+	open := len(n.holes.of(place))
 	if open == 0 {
 		return skip
 	}
+	n.redone = place
 	n.awaiting -= open
 	return redo
 }
 
-func (n *intake) protect(d *Delivery, now, window int64) {
+func (n *intake) protect(d *Delivery, place uint64, now, window int64) {
 	if !d.Dedup || d.Time+window < now {
 		return
 	}
@@ -156,7 +209,7 @@ func (n *intake) protect(d *Delivery, now, window int64) {
 	if last := len(n.protected) - 1; last >= 0 && until < n.protected[last].until {
 		return
 	}
-	n.protected = append(n.protected, protectedInput{seq: d.Seq, until: until + 1000})
+	n.protected = append(n.protected, protectedInput{seq: place, until: until + 1000})
 }
 
 // advance decides everything up to the highest of consumed, the inputs that a
@@ -188,7 +241,10 @@ func (n *intake) advance(consumed []inputRef) progress {
 		}
 	}
 	n.high = p.high
-	p.accepted = sortedPairs(changed)
+	p.accepted, p.newest = sortedPairs(changed), n.newest
+	if n.unrecorded {
+		p.breaks, n.unrecorded = n.breaks, false
+	}
 	return p
 }
 
@@ -224,5 +280,9 @@ func (n *intake) protectedFrom(now int64) uint64 {
 
 // snapshot is everything, for a checkpoint.
 func (n *intake) snapshot() progress {
-	return progress{source: n.source, high: n.high, accepted: sortedPairs(n.accepted), refs: n.holes.refs()}
+	n.breaks = n.breaks.from(n.position())
+	return progress{
+		source: n.source, high: n.high, accepted: sortedPairs(n.accepted), refs: n.holes.refs(),
+		newest: n.newest, since: n.since, breaks: n.breaks,
+	}
 }

@@ -125,7 +125,9 @@ func (o *outbox) pumpLane(l *lane) {
 		if it := l.items[i]; it.state == sendWaiting {
 			it.state = sendInFlight
 			l.inFlight++
-			o.p.request(publishSend{it.send})
+			send := it.send
+			send.Delivered = l.delivered
+			o.p.request(publishSend{send})
 		}
 	}
 }

@@ -142,8 +142,8 @@ func (p *Partition) notice(level noticeLevel, message string, target Address, er
 	p.request(notice{level: level, message: message, target: target, err: err})
 }
 
-func (p *Partition) noticeDetail(level noticeLevel, message string, target Address, detail string) {
-	p.request(notice{level: level, message: message, target: target, detail: detail})
+func (p *Partition) warn(message string, target Address, detail string) {
+	p.request(notice{level: noticeWarn, message: message, target: target, detail: detail})
 }
 
 // noticeLetter is the one line of the log about a message that was given up,
@@ -175,7 +175,7 @@ func (p *Partition) Err() error { return p.failure }
 func (p *Partition) Positions() map[Source]uint64 {
 	out := make(map[Source]uint64, len(p.sources))
 	for _, n := range p.sources {
-		out[n.source] = n.read + 1
+		out[n.source], _ = n.breaks.seq(n.read + 1)
 	}
 	return out
 }
@@ -221,27 +221,32 @@ func (p *Partition) Deliver(d *Delivery) {
 		return
 	}
 	n := p.intake(d.Source)
-	if n.fresh == 0 && d.Time >= p.openedAt {
-		n.fresh = d.Seq
+	place, verdict := n.admit(d, p.now, p.cfg.DedupWindow.Milliseconds())
+	if n.losses != (losses{}) {
+		p.tellLost(n)
 	}
-	verdict := n.admit(d, p.now, p.cfg.DedupWindow.Milliseconds())
+	if n.fresh == 0 && d.Time >= p.openedAt {
+		n.fresh = place
+	}
 	switch verdict {
 	case skip, drop:
+	case back:
+		p.wentBack(n, d)
 	case lost:
 		p.doubt("%d open inputs of %s below %d are not in the stream any more", n.awaiting, d.Source, d.Seq)
 	case take:
 		p.stats.Accepted += uint64(len(d.Inputs))
 		for i := range d.Inputs {
 			p.accepted(&d.Inputs[i])
-			p.input(InputID{d.Source, d.Seq, i}, &d.Inputs[i])
+			p.input(InputID{d.Source, place, i}, &d.Inputs[i])
 		}
 	case redo:
-		for _, i := range n.holes.of(d.Seq) {
+		for _, i := range n.holes.of(place) {
 			in := Input{Problem: &Problem{Reason: ReasonBadAddress, Detail: "the ingress no longer has this target"}}
 			if i < len(d.Inputs) {
 				in = d.Inputs[i]
 			}
-			p.input(InputID{d.Source, d.Seq, i}, &in)
+			p.input(InputID{d.Source, place, i}, &in)
 		}
 	}
 }

@@ -186,7 +186,7 @@ func (p *Partition) halt(act *activation, then Then, failure *InvokeError) {
 	if k.Whole {
 		what = "function paused after a failure"
 	}
-	p.noticeDetail(noticeWarn, what, act.addr, fmt.Sprintf("%s: %s; attempts: %d; once it is mended: jetfn fn resume %s", cause.Reason, cause.Error, cause.Attempts, k))
+	p.warn(what, act.addr, fmt.Sprintf("%s: %s; attempts: %d; once it is mended: jetfn fn resume %s", cause.Reason, cause.Error, cause.Attempts, k))
 	p.request(writePause{key: k, cause: cause, revision: s.own.after})
 }
 

@@ -193,7 +193,7 @@ func (d *performer) blocking(ctx context.Context, r Request) Event {
 		d.logFailed("inputs not trimmed", d.ports.Inbox.Trim(ctx, r.source, r.before))
 	case fetchInput:
 		found, err := d.ports.Inbox.Fetch(ctx, r.source, r.seq)
-		return func(part *Partition) { part.fetched(r.source, r.seq, &found, err) }
+		return func(part *Partition) { part.fetched(r.source, r.place, &found, err) }
 	case sinkLastMark:
 		m, err := d.sink(r.sink).LastMark(ctx)
 		if errors.Is(err, ErrNotFound) {

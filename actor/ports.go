@@ -70,7 +70,10 @@ type OutboundSend struct {
 	Number   uint64
 	Epoch    uint64 // of the commit that holds it
 	Commit   uint64
-	Envelope Envelope
+	// Delivered is the number up to which everything is known to be stored in
+	// To's mailbox, in order.
+	Delivered uint64
+	Envelope  Envelope
 }
 
 // Outbox stores sends in the mailboxes of their targets' partitions. Publishes

@@ -61,6 +61,7 @@ type Processor struct {
 	full      [2]bool // the partition has no room for our own sources, for foreign ones
 	closed    bool    // no event is applied any more
 	positions map[Source]uint64
+	anchors   map[Source]Anchor
 	stats     Stats
 
 	part  *Partition // belongs to Run's goroutine
@@ -171,7 +172,7 @@ func (p *Processor) publish() error {
 	p.full = [2]bool{!part.Room(SourceMailbox), !part.Room(foreignPrefix)}
 	full, many := p.full, p.delivered >= eventBacklog
 	if part.Running() && p.positions == nil {
-		p.positions = part.Positions()
+		p.positions, p.anchors = part.Positions(), part.Anchors()
 		close(p.opened)
 	}
 	p.mu.Unlock()
@@ -270,6 +271,20 @@ func (p *Processor) Position(source Source) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return max(p.positions[source], 1)
+}
+
+// Anchor says how to see that source's stream is the one that Position is
+// about. It may be called once Opened is closed.
+func (p *Processor) Anchor(source Source) Anchor {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.anchors[source]
+}
+
+// WentBack says that source's stream isn't the one that Anchor is about: it has
+// lost its end.
+func (p *Processor) WentBack(source Source) {
+	p.Post(func(part *Partition) { part.WentBack(source) })
 }
 
 // Deliver hands a stored message over, in stream order per source. It blocks

@@ -13,7 +13,7 @@ import (
 func everything() cmp.Options {
 	return cmp.Options{
 		cmp.AllowUnexported(record{}, commit{}, checkpoint{}, progress{}, pairNumber{}, inputRef{}, invocation{}, stateMutation{},
-			numberedSend{}, egressEffect{}, goneTimer{}, sinkPosition{}, recordID{}),
+			numberedSend{}, egressEffect{}, goneTimer{}, sinkPosition{}, recordID{}, streamBreak{}),
 		cmpopts.EquateEmpty(),
 	}
 }
@@ -33,7 +33,10 @@ func drawEnvelope(t *rapid.T) Envelope {
 }
 
 func drawProgress(t *rapid.T) progress {
-	p := progress{source: SourceMailbox, high: rapid.Uint64().Draw(t, "high")}
+	p := progress{source: SourceMailbox, high: rapid.Uint64().Draw(t, "high"), newest: rapid.Int64().Draw(t, "newest"), since: rapid.Uint64().Draw(t, "since")}
+	for range rapid.IntRange(0, 2).Draw(t, "breaks") {
+		p.breaks = append(p.breaks, streamBreak{rapid.Uint64().Draw(t, "at"), rapid.Uint64().Draw(t, "shift")})
+	}
 	seq := uint64(0)
 	for range rapid.IntRange(0, 5).Draw(t, "refs") {
 		seq += rapid.Uint64Range(0, 1<<40).Draw(t, "delta")

@@ -34,7 +34,8 @@ type (
 	// fetchInput is answered by fetched.
 	fetchInput struct {
 		source Source
-		seq    uint64
+		place  uint64
+		seq    uint64 // in the stream
 	}
 	// publishSend is answered by sent.
 	publishSend struct{ send OutboundSend }

@@ -56,7 +56,7 @@ func (p *Partition) refill(act *activation) {
 			last = key
 		}
 		if len(p.fetching[key]) == 0 {
-			p.request(fetchInput{id.Source, id.Seq})
+			p.readAgain(id.Source, id.Seq)
 		}
 		p.fetching[key] = append(p.fetching[key], &fetch{act: act, id: id})
 		act.fetches++
@@ -75,21 +75,32 @@ type fetch struct {
 	envelope *Envelope
 }
 
+// readAgain asks for the message at place.
+func (p *Partition) readAgain(source Source, place uint64) {
+	seq, _ := p.intake(source).breaks.seq(place)
+	p.request(fetchInput{source, place, seq})
+}
+
 // fetched takes a stored message that was read again.
-func (p *Partition) fetched(source Source, seq uint64, d *Delivery, err error) {
-	key := fetchKey{source, seq}
+func (p *Partition) fetched(source Source, place uint64, d *Delivery, err error) {
+	key := fetchKey{source, place}
 	waiting := p.fetching[key]
 	if len(waiting) == 0 || p.stopped() {
 		return
 	}
 	if err != nil {
 		if errors.Is(err, ErrNotFound) {
-			p.doubt("input %s/%d is open, but its stream does not hold it any more", source, seq)
+			p.doubt("input %s/%d is open, but its stream does not hold it any more", source, place)
 			return
 		}
-		p.after(statePause, func() { p.request(fetchInput{source, seq}) })
+		p.after(statePause, func() { p.readAgain(source, place) })
 		return
 	}
+	if n := p.intake(source); n.contradicts(place, d.Time) {
+		p.wentBack(n, d)
+		return
+	}
+	d.Seq = place
 	delete(p.fetching, key)
 	p.inEach = len(d.Inputs)
 	for _, f := range waiting {

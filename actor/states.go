@@ -223,7 +223,7 @@ func (s *states) load(e *entry, l LoadedState) {
 
 func (s *states) foreign(e *entry, detail string) {
 	s.p.stats.StateConflicts++
-	s.p.noticeDetail(noticeWarn, "foreign write to the state bucket, overwritten", e.addr, detail)
+	s.p.warn("foreign write to the state bucket, overwritten", e.addr, detail)
 }
 
 // propose applies an invocation's mutations for the invocations that follow.

@@ -117,6 +117,7 @@ type App struct {
 	dlqScan    *scanner
 	letterAt   *letterIndex
 	trimmers   map[actor.Source]*trimmer
+	ends       map[actor.Source]*streamEnd
 	timerLoads timerLoads
 	prefixes   atomic.Pointer[map[actor.TypeName]string] // of egresses
 	fed        atomic.Pointer[Targets]                   // what the ingress feed uses
@@ -150,6 +151,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*App, error) {
 		actor.SourceMailbox: newTrimmer(a.streams.mailbox, a.Partitions(), a.names.mailboxFilters),
 		actor.SourceIngress: newTrimmer(a.streams.ingress, a.Partitions(), a.names.ingressFilters),
 	}
+	a.ends = map[actor.Source]*streamEnd{actor.SourceMailbox: newStreamEnd(nc), actor.SourceIngress: newStreamEnd(nc)}
 	return a, nil
 }
 

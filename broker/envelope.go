@@ -23,6 +23,7 @@ const (
 	sendFieldEpoch    protowire.Number = 4
 	sendFieldCommit   protowire.Number = 5
 	sendFieldEnvelope protowire.Number = 6 // repeated: those after the first have the numbers that follow
+	sendFieldAhead    protowire.Number = 7 // number less the one up to which all were stored
 )
 
 // Fields of an envelope.
@@ -45,6 +46,7 @@ type internalSend struct {
 	number    uint64
 	epoch     uint64
 	commit    uint64
+	delivered uint64
 	envelopes []actor.Envelope
 }
 
@@ -55,12 +57,15 @@ func encodeSend(s *actor.OutboundSend) []byte {
 	b = appendUint(b, sendFieldNumber, s.Number)
 	b = appendUint(b, sendFieldEpoch, s.Epoch)
 	b = appendUint(b, sendFieldCommit, s.Commit)
+	if s.Delivered > 0 {
+		b = appendUint(b, sendFieldAhead, s.Number-s.Delivered)
+	}
 	return appendBytes(b, sendFieldEnvelope, appendEnvelope(nil, &s.Envelope))
 }
 
 func decodeSend(data []byte) (internalSend, error) {
 	var s internalSend
-	var version uint64
+	var version, ahead uint64
 	err := fields(data, func(f field) error {
 		switch f.number {
 		case sendFieldVersion:
@@ -73,6 +78,8 @@ func decodeSend(data []byte) (internalSend, error) {
 			s.epoch = f.uint
 		case sendFieldCommit:
 			s.commit = f.uint
+		case sendFieldAhead:
+			ahead = f.uint
 		case sendFieldEnvelope:
 			e, err := decodeEnvelope(f.bytes)
 			if err != nil {
@@ -90,6 +97,9 @@ func decodeSend(data []byte) (internalSend, error) {
 		return s, fmt.Errorf("internal message: %w", err)
 	case version == 0 || s.number == 0 || len(s.envelopes) == 0:
 		return s, errors.New("internal message lacks its version, number or envelope")
+	}
+	if ahead > 0 && ahead < s.number {
+		s.delivered = s.number - ahead
 	}
 	return s, nil
 }

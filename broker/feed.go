@@ -23,7 +23,8 @@ type Deliver func(ctx context.Context, partition int, d actor.Delivery) error
 
 // Feed reads source from sequence start on and hands each message to deliver,
 // in stream order, each once. It returns nil when ctx ends, and an error if
-// deliver or the stream fails for good. A consumer named after worker shows
+// deliver or the stream fails for good, or the stream has lost what was read of
+// it (actor.ErrWentBack). A consumer named after worker shows
 // in the stream meanwhile. Targets may be nil, which means Config's; they are
 // used by the ports' Inbox from then on.
 func (a *App) Feed(ctx context.Context, source actor.Source, worker string, start uint64, targets Targets, deliver Deliver) error {
@@ -36,7 +37,7 @@ func (a *App) Feed(ctx context.Context, source actor.Source, worker string, star
 	}
 	f := &feed{
 		app: a, source: source, stream: stream.CachedInfo().Config.Name, consumer: consumerName(worker),
-		next: max(start, 1), targets: a.targets(), deliver: deliver,
+		next: max(start, 1), last: *a.ends[source].anchor.Load(), targets: a.targets(), deliver: deliver,
 	}
 	return f.run(ctx)
 }
@@ -46,7 +47,8 @@ type feed struct {
 	app              *App
 	source           actor.Source
 	stream, consumer string
-	next             uint64 // sequence to go on at
+	next             uint64       // sequence to go on at
+	last             actor.Anchor // what was read last
 	targets          Targets
 	deliver          Deliver
 	failure          error // why it can't go on
@@ -56,16 +58,15 @@ var errFeedFailed = errors.New("feed failed")
 
 func (f *feed) run(ctx context.Context) error {
 	wait := feedRetryMin
-	for {
+	for again := false; ; again = true {
 		before := f.next
-		cfg := jetstream.ConsumerConfig{Name: f.consumer, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.next}
-		err := f.app.follow(ctx, f.stream, cfg, func(m jetstream.Msg, md *jetstream.MsgMetadata) error { return f.take(ctx, m, md) })
+		err := f.follow(ctx, again)
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // the end of ctx is the normal end
 		case errors.Is(err, errFeedFailed):
 			return fmt.Errorf("feed from %s: %w", f.source, f.failure)
-		case errors.Is(err, jetstream.ErrStreamNotFound):
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, actor.ErrWentBack):
 			return fmt.Errorf("feed from %s: %w", f.source, err)
 		}
 		if f.next > before {
@@ -81,6 +82,22 @@ func (f *feed) run(ctx context.Context) error {
 	}
 }
 
+// follow reads until the consumer is lost. Whoever does so again looks first
+// whether the stream still has what was read: the server may have failed.
+func (f *feed) follow(ctx context.Context, again bool) error {
+	if again {
+		back, err := f.app.WentBack(ctx, f.source, f.last)
+		switch {
+		case err != nil:
+			return err
+		case back:
+			return fmt.Errorf("%w: it had been read up to %d", actor.ErrWentBack, f.last.Seq)
+		}
+	}
+	cfg := jetstream.ConsumerConfig{Name: f.consumer, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.next}
+	return f.app.follow(ctx, f.stream, cfg, func(m jetstream.Msg, md *jetstream.MsgMetadata) error { return f.take(ctx, m, md) })
+}
+
 func (f *feed) take(ctx context.Context, m jetstream.Msg, md *jetstream.MsgMetadata) error {
 	seq := md.Sequence.Stream
 	partition, d, err := f.app.decode(f.source, &stored{subject: m.Subject(), said: saidIn(m.Headers()), data: m.Data(), seq: seq, time: md.Timestamp}, f.targets)
@@ -91,7 +108,7 @@ func (f *feed) take(ctx context.Context, m jetstream.Msg, md *jetstream.MsgMetad
 		f.failure = err
 		return errFeedFailed
 	}
-	f.next = seq + 1
+	f.next, f.last = seq+1, actor.Anchor{Seq: seq, Stored: md.Timestamp.UnixMilli()}
 	return nil
 }
 

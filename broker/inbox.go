@@ -38,7 +38,7 @@ func (i *inbox) Trim(ctx context.Context, source actor.Source, before uint64) er
 	if _, err := i.app.sourceStream(source); err != nil {
 		return err
 	}
-	if before <= 1 {
+	if before <= 1 || !i.app.ends[source].known() {
 		return nil
 	}
 	if err := i.app.trimmers[source].trim(ctx, i.partition, before); err != nil {

@@ -69,6 +69,16 @@ func (t *trimmer) trim(ctx context.Context, partition int, before uint64) error 
 	return nil
 }
 
+// forget takes back what all partitions said: the stream isn't the one that
+// they spoke of.
+func (t *trimmer) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.done)
+	clear(t.purged)
+	t.asked = time.Time{}
+}
+
 // look asks for the stream's state, unless it is known.
 func (t *trimmer) look(ctx context.Context) error {
 	if time.Since(t.asked) < trimStale {

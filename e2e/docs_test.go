@@ -13,7 +13,7 @@ import (
 
 // warning matches a constant message at warn or error, logged directly or by
 // a partition's notice.
-var warning = regexp.MustCompile(`(?:(?:Warn|Error)\(\)[^\n]*\.Msg\(|notice(?:Warn|Error), )"([^"]+)"`)
+var warning = regexp.MustCompile(`(?:(?:Warn|Error)\(\)[^\n]*\.Msg\(|notice(?:Warn|Error), |\.warn\()"([^"]+)"`)
 
 func TestEveryWarningIsInTheOperationsGuide(t *testing.T) {
 	t.Parallel()

@@ -143,6 +143,23 @@ func (m *Memory) Remove(source actor.Source, p int, before uint64) {
 	m.source(source).purge(itoa(p), before)
 }
 
+// LoseEnd has the stream of source go back behind what it held last: the
+// messages after sequence last are gone, and the next one follows it.
+func (m *Memory) LoseEnd(source actor.Source, last uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.source(source).loseEnd(last)
+}
+
+// At returns the delivery of source at seq, of any partition.
+func (m *Memory) At(source actor.Source, seq uint64) (d actor.Delivery, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.source(source).from(seq, "")
+	r, _ := e.item.(routed)
+	return r.delivery, ok && e.seq == seq
+}
+
 // EvictMark removes partition p's marker from the egress stream or the dead
 // letters', as a limit of the stream might; false if there is none.
 func (m *Memory) EvictMark(p int, egress bool) bool {

@@ -86,4 +86,18 @@ func (l *memoryLog) purge(key string, before uint64) {
 	l.keys[key] = list
 }
 
+// loseEnd removes what is behind last.
+func (l *memoryLog) loseEnd(last uint64) {
+	l.last = min(l.last, last)
+	for key, list := range l.keys {
+		list = list[:below(list, last+1)]
+		if len(list) == 0 {
+			delete(l.keys, key)
+			delete(l.newest, key)
+			continue
+		}
+		l.keys[key], l.newest[key] = list, list[len(list)-1].seq
+	}
+}
+
 func itoa(p int) string { return strconv.Itoa(p) }

@@ -131,8 +131,13 @@ func (g *generation) begin(ctx context.Context) error {
 		next.close()
 		return err
 	}
+	start, ok, err := g.beginning(ctx, actor.SourceMailbox)
+	if err != nil {
+		next.close()
+		return err
+	}
 	g.arrangePorts(p.module, next) //nolint:contextcheck // they live as long as the generation
-	if start, ok := g.position(actor.SourceMailbox); ok {
+	if ok {
 		g.mailbox = g.feed(actor.SourceMailbox, start, func(ctx context.Context, start uint64, deliver broker.Deliver) error { //nolint:contextcheck // they live as long as the generation
 			return g.app.Feed(ctx, actor.SourceMailbox, g.worker.name, start, nil, deliver)
 		})
@@ -140,7 +145,7 @@ func (g *generation) begin(ctx context.Context) error {
 	if err := g.arrangeIngress(ctx, p); err != nil {
 		return err
 	}
-	g.arrangeForeign(p.module, next) //nolint:contextcheck // they live as long as the generation
+	g.arrangeForeign(ctx, p.module, next)
 	g.served = p
 	m.generation = g
 	g.intakes.Go(func() { m.trim(g.intake, g.app) })
@@ -164,8 +169,8 @@ func (g *generation) change(ctx context.Context, p *placed, next *opened) {
 	for _, s := range g.seats {
 		s.processor.Reload()
 	}
-	g.arrangePorts(p.module, next)   //nolint:contextcheck // they live as long as the generation
-	g.arrangeForeign(p.module, next) //nolint:contextcheck // they live as long as the generation
+	g.arrangePorts(p.module, next) //nolint:contextcheck // they live as long as the generation
+	g.arrangeForeign(ctx, p.module, next)
 	if err := g.arrangeIngress(ctx, p); err != nil {
 		g.stop(fmt.Errorf("follow module revision %d: %w", p.revision.Number, err)) // the next generation begins with it
 		return
@@ -201,7 +206,7 @@ func (g *generation) arrangePorts(m *module.Module, next *opened) {
 }
 
 // arrangeForeign starts and stops the feeds of existing streams.
-func (g *generation) arrangeForeign(m *module.Module, next *opened) {
+func (g *generation) arrangeForeign(ctx context.Context, m *module.Module, next *opened) {
 	wanted := map[actor.TypeName]bool{}
 	for _, in := range m.Ingresses {
 		wanted[in.ID] = in.Stream != ""
@@ -219,7 +224,10 @@ func (g *generation) arrangeForeign(m *module.Module, next *opened) {
 			continue
 		}
 		start := max(g.reached[id], s.processor.Position(source.Source()))
-		f := g.feed(source.Source(), start, func(ctx context.Context, start uint64, deliver broker.Deliver) error {
+		if g.reached[id] == 0 { // the first feed of this generation
+			start = g.beginningOf(ctx, source, start)
+		}
+		f := g.feed(source.Source(), start, func(ctx context.Context, start uint64, deliver broker.Deliver) error { //nolint:contextcheck // it lives as long as the generation
 			return source.Feed(ctx, g.worker.name, start, deliver)
 		})
 		f.source = source
@@ -235,11 +243,18 @@ func (g *generation) arrangeForeign(m *module.Module, next *opened) {
 // arrangeIngress has the records of the ingress stream that come from now on
 // read by p.
 func (g *generation) arrangeIngress(ctx context.Context, p *placed) error {
+	f := g.ingress
 	start, ok := g.position(actor.SourceIngress)
+	if f == nil {
+		var err error
+		if start, ok, err = g.beginning(ctx, actor.SourceIngress); err != nil {
+			return err
+		}
+	}
 	if !ok {
 		return nil
 	}
-	if f := g.ingress; f != nil {
+	if f != nil {
 		newest := newReading(0, 0, p.module)
 		if list := *g.worker.modules.readings.Load(); list[len(list)-1].same(&newest) {
 			return nil
@@ -296,7 +311,7 @@ const passedPause = time.Second
 func (g *generation) tellPassed(ctx context.Context, source actor.Source, f *feeding) {
 	tick := time.NewTicker(passedPause)
 	defer tick.Stop()
-	for told := f.next.Load(); ; {
+	for told := uint64(0); ; { // below where it begins, everything was delivered earlier
 		select {
 		case <-ctx.Done():
 			return

@@ -42,6 +42,9 @@ func (g *ghost) fold(rec *actor.RecordView, body []byte) {
 		return
 	}
 	f := &folding{g: g, rec: rec, c: &c, consumed: map[actor.Source][]actor.InputID{}}
+	for i := range c.Progress {
+		g.source(c.Progress[i].Source).broken(&c.Progress[i])
+	}
 	fired := f.fire()
 	f.others = f.cancel()
 	for i := range c.Invocations {

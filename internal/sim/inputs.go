@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sort"
 
 	"github.com/jetfn/jetfn/actor"
 )
@@ -19,11 +20,15 @@ type inputs struct {
 	numbers  map[int]uint64   // accepted numbers of all that is stored
 	high     uint64           // decided by commits
 	decided  int              // deliveries up to high
+	places   []uint64         // theirs
 	accepted map[int]uint64   // numbers as of high
 	holes    map[actor.InputID]bool
 	consumed map[actor.InputID]bool
 	last     map[actor.Address]actor.InputID // newest one consumed, by target
 	removed  uint64                          // a foreign stream has lost what is below
+	breaks   []actor.BreakView               // where it went on after losing its end
+	gone     map[actor.InputID]bool          // open ones that were lost so
+	lost     map[int]uint64                  // numbers that were lost so, and all below
 }
 
 func (g *ghost) source(s actor.Source) *inputs {
@@ -32,6 +37,7 @@ func (g *ghost) source(s actor.Source) *inputs {
 		in = &inputs{
 			g: g, source: s, numbers: map[int]uint64{}, accepted: map[int]uint64{},
 			holes: map[actor.InputID]bool{}, consumed: map[actor.InputID]bool{}, last: map[actor.Address]actor.InputID{},
+			gone: map[actor.InputID]bool{}, lost: map[int]uint64{},
 		}
 		g.sources[s] = in
 	}
@@ -44,6 +50,12 @@ func (g *ghost) arrived(d *actor.Delivery) {
 	in.all = append(in.all, *d)
 	ok := true
 	if d.Internal {
+		if d.Delivered > in.numbers[d.From] {
+			if g.w.era == 0 {
+				g.fail("number %d of partition %d says that %d were stored before, it was only %d (S5)", d.Number, d.From, d.Delivered, in.numbers[d.From])
+			}
+			in.numbers[d.From] = d.Delivered
+		}
 		if ok = d.Number == in.numbers[d.From]+1; ok {
 			in.numbers[d.From] = d.Number
 			sent := g.w.ghosts[d.From].sends[sendKey{g.part, d.Number}]
@@ -55,8 +67,8 @@ func (g *ghost) arrived(d *actor.Delivery) {
 	in.ok = append(in.ok, ok)
 }
 
-func (in *inputs) find(seq uint64) int {
-	i, found := slices.BinarySearchFunc(in.all, seq, func(d actor.Delivery, seq uint64) int { return cmp.Compare(d.Seq, seq) })
+func (in *inputs) find(place uint64) int {
+	i, found := sort.Find(len(in.all), func(i int) int { return cmp.Compare(place, in.placeOf(i)) })
 	if !found {
 		return -1
 	}
@@ -100,8 +112,13 @@ func (in *inputs) advance(p *actor.ProgressView, consumed []actor.InputID) {
 	}
 	changed := map[int]uint64{}
 	var holes []actor.InputID
-	for ; in.decided < len(in.all) && in.all[in.decided].Seq <= want; in.decided++ {
+	for ; in.decided < len(in.all) && in.placeOf(in.decided) <= want; in.decided++ {
 		d := &in.all[in.decided]
+		place := in.placeOf(in.decided)
+		if place <= in.high {
+			break // no owner has found the break before it
+		}
+		in.places = append(in.places, place)
 		if !in.ok[in.decided] {
 			continue
 		}
@@ -109,7 +126,7 @@ func (in *inputs) advance(p *actor.ProgressView, consumed []actor.InputID) {
 			changed[d.From], in.accepted[d.From] = d.Number, d.Number
 		}
 		for i := range d.Inputs {
-			if id := (actor.InputID{Source: in.source, Seq: d.Seq, Index: i}); !in.consumed[id] && !in.missed(id) {
+			if id := (actor.InputID{Source: in.source, Seq: place, Index: i}); !in.consumed[id] && !in.missed(id) {
 				holes = append(holes, id)
 				in.holes[id] = true
 			}
@@ -133,6 +150,8 @@ func (in *inputs) missed(id actor.InputID) bool {
 
 // compare checks a checkpoint's progress (C1).
 func (in *inputs) compare(p *actor.ProgressView) {
+	in.broken(p)
+	p.Holes = slices.DeleteFunc(p.Holes, func(id actor.InputID) bool { return in.gone[id] })
 	holes := sortedKeys(in.holes, func(a, b actor.InputID) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), a.Index-b.Index) })
 	if p.High != in.high || !slices.Equal(holes, p.Holes) || !maps.Equal(in.accepted, p.Accepted) {
 		in.g.fail("%s: a checkpoint says %d, holes %v, numbers %v; want %d, %v, %v (C1)",
@@ -159,12 +178,12 @@ func (g *ghost) trim(source actor.Source, before uint64) {
 			}
 		}
 		for index := range d.Inputs {
-			if id := (actor.InputID{Source: source, Seq: d.Seq, Index: index}); in.ok[i] && !in.consumed[id] {
+			if id := (actor.InputID{Source: source, Seq: in.placeOf(i), Index: index}); in.ok[i] && !in.consumed[id] {
 				g.fail("input %v is removed, but no durable commit consumes it (M6)", id)
 				return
 			}
 		}
-		if in.all[i].Seq > in.high {
+		if in.placeOf(i) > in.high {
 			g.fail("%s %d is removed, but commits decide up to %d only (M6)", source, d.Seq, in.high)
 			return
 		}

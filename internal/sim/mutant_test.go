@@ -18,6 +18,9 @@ const mutantSeeds = 6000
 // Mutants are the breaks, by the rule that each of them drops.
 func mutants() map[string]string {
 	return map[string]string{
+		"break-keeps-holes":       "M9: open inputs that the stream has lost are waited for",
+		"break-trimmed":           "M9: what an owner hasn't seen of a stream is removed",
+		"break-unseen":            "M9: what is new is taken for what was decided at its sequence",
 		"cancelled-fires":         "T2: a cancelled timer stays armed",
 		"checkpoint-before-apply": "C2: a checkpoint covers what isn't in place",
 		"cron-next-from-now":      "a late tick moves none of those behind it",
@@ -42,6 +45,7 @@ func mutants() map[string]string {
 		"holes-by-number":         "M4: holes are checked for their number again",
 		"holes-not-recorded":      "M3: the position is the highest consumed input",
 		"holes-not-redelivered":   "M4: consumption starts behind H",
+		"lost-numbers-awaited":    "S5: a receiver waits for numbers that its mailbox has lost",
 		"numbers-unchecked":       "M2: any number is accepted",
 		"own-by-epoch":            "J3: a record of one's epoch is taken for one's own",
 		"parts-count-early":       "J7: a commit counts before its last part",

@@ -48,6 +48,9 @@ type packet struct {
 // answer may come or not. The port tells its caller once.
 func (o *owner) write(p packet) {
 	w, k := o.w, &o.w.plan.Knobs
+	if o.era != w.era {
+		return
+	}
 	arrive, back, acked, stored := w.delay()+p.slow, w.delay(), true, true
 	switch {
 	case !p.whole && w.chance(k.Lose, Lost):
@@ -103,12 +106,19 @@ func (o *owner) write(p packet) {
 	}
 	if stored && p.twice && w.chance(k.Repeat, Duplicate) {
 		w.hit(Duplicate)
-		w.after(arrive+w.rnd.Int64N(k.LongDelay), func() { p.do() })
+		w.after(arrive+w.rnd.Int64N(k.LongDelay), func() {
+			if o.era == w.era {
+				p.do()
+			}
+		})
 	}
 }
 
 func (o *owner) arrive(p *packet, back int64, acked bool) {
 	w := o.w
+	if o.era != w.era {
+		return
+	}
 	if o.dead {
 		w.hit(DeadPacket)
 	}
@@ -162,7 +172,11 @@ func (o *owner) later(do func()) {
 	w := o.w
 	if w.chance(w.plan.Knobs.LateTrims, LateTrim) {
 		w.hit(LateTrim)
-		w.after(w.rnd.Int64N(w.plan.Knobs.LongDelay), do)
+		w.after(w.rnd.Int64N(w.plan.Knobs.LongDelay), func() {
+			if o.era == w.era {
+				do()
+			}
+		})
 		return
 	}
 	do()

@@ -19,6 +19,7 @@ type owner struct {
 	cancel context.CancelFunc
 	config actor.Config
 
+	era                    int
 	dead, frozen, draining bool
 	events                 []actor.Event
 	stepping               bool // an event will step it
@@ -58,7 +59,7 @@ func (w *World) spawn(part int) *owner {
 	cfg := k.Config
 	cfg.Partition, cfg.Incarnation = part, w.rnd.Uint64()|1
 	o := &owner{
-		w: w, part: part, name: fmt.Sprintf("p%d.%d", part, w.born), config: cfg.WithDefaults(),
+		w: w, era: w.era, part: part, name: fmt.Sprintf("p%d.%d", part, w.born), config: cfg.WithDefaults(),
 		lanes: map[string]*lane{}, feeds: map[actor.Source]*feed{}, places: map[string]int{}, told: map[actor.PauseKey]actor.PauseNews{}, decided: map[actor.PauseKey]uint64{},
 	}
 	if k.Offset > 0 && w.allows(ClockOffset) {
@@ -374,19 +375,29 @@ func (o *owner) grant() {
 
 // feed goes on reading the sources.
 func (o *owner) feed() {
-	if o.dead || o.frozen || !o.p.Running() {
+	if o.dead || o.frozen || !o.p.Running() || o.w.now < o.w.readsFrom {
 		return
 	}
 	for _, source := range o.w.sources() {
 		f := o.feeds[source]
 		if f == nil {
-			f = &feed{next: max(o.p.Positions()[source], 1)}
+			f = &feed{next: o.begin(source)}
 			o.feeds[source] = f
 		}
 		if !f.busy {
 			o.read(source, f)
 		}
 	}
+}
+
+// begin is where a feed may begin.
+func (o *owner) begin(source actor.Source) uint64 {
+	at := o.p.Anchors()[source]
+	if d, ok := o.w.memory.At(source, at.Seq); at.Seq > 0 && (ok && d.Time > at.Stored || !ok && o.w.memory.Last(source) < at.Seq) {
+		o.p.WentBack(source)
+		return 1
+	}
+	return max(o.p.Positions()[source], 1)
 }
 
 func (o *owner) read(source actor.Source, f *feed) {

@@ -60,6 +60,7 @@ const (
 	ReplayMoved   Fault = "replay-moved"   // a former owner's write lands during a replay
 	Reload        Fault = "reload"         // an operator changes the functions there are
 	Cron          Fault = "cron"           // a schedule is added, changed or removed
+	LostTail      Fault = "lost-tail"      // the power fails, and a stream has lost its end
 	Removed       Fault = "removed"        // the owner of a foreign stream removes records, read or not
 )
 
@@ -69,7 +70,7 @@ func Faults() []Fault {
 		Crash, CrashAtStep, Freeze, Supersede, ClockOffset, ClockJump, Drain, Lost, AckLate, AckLost, Late, Duplicate, Reorder,
 		Break, DeadPacket, Full, Busy, ReadError, Foreign, Ask, SlowRead, StaleRead, Redeliver, LateTrim, CallFails, CallUnreached, CallHangs,
 		CallOutlives, Parts, Spill, MarkEvicted, TornPipeline, PassedWindow, Split, Entries, Batch, BatchRefused, BatchCut, ReplayMoved, EditState, Pause, FailurePause, Sweep,
-		Removed, Reload, CancelTimer, Cron,
+		Removed, Reload, CancelTimer, Cron, LostTail,
 	}
 }
 
@@ -163,6 +164,7 @@ func MakePlan(seed uint64) *Plan {
 	p.route(rand.New(rand.NewPCG(seed, 0x726f757465)))
 	p.cronSchedule()
 	p.markerLife(rand.New(rand.NewPCG(seed, 0x6d61726b)))
+	p.loseTails(rand.New(rand.NewPCG(seed, 0x7461696c)))
 	k.Config.FlushMost = pick[int64](r, 1, 300, 2000)
 	slices.SortStableFunc(p.Items, func(a, b Item) int { return int(a.At - b.At) })
 	return p

@@ -39,6 +39,9 @@ type World struct {
 	born      int
 	healed    bool
 	healedAt  int64
+	era       int              // how often the power has failed
+	outage    int64            // until then nothing works
+	readsFrom int64            // until then no source is read
 	full      map[string]int64 // ports that refuse until a time
 	busy      []bool           // an append is on its way, by partition
 	kvCommit  map[actor.StateKey]uint64
@@ -190,6 +193,8 @@ func (w *World) happen(it *Item, index int) {
 		w.sweep(it)
 	case Removed:
 		w.remove()
+	case LostTail:
+		w.loseTail(it)
 	case Reload:
 		w.reload(it)
 	case Cron:
@@ -231,6 +236,10 @@ func (w *World) remove() {
 
 // receive stores a message from outside.
 func (w *World) receive(it *Item, index int) {
+	if w.now < w.outage {
+		w.after(w.outage-w.now, func() { w.receive(it, index) })
+		return
+	}
 	part := address(it.To).Partition(w.plan.Knobs.Partitions)
 	source := actor.SourceMailbox
 	if it.Ingress {
