@@ -24,7 +24,7 @@ build: ## Build bin/jetfn.
 .PHONY: test
 test: ## Run the tests; needs Go only. With the race detector where a C compiler is.
 	@$(if $(RACE),echo "make test: with -race ($(CC_FOUND))",echo "make test: without -race: no C compiler was found")
-	@$(GO) test $(RACE) -timeout 20m ./...
+	@$(GO) test $(RACE) -timeout 40m ./...
 
 # make runs a target once, so `make check test` tests once.
 .PHONY: check
@@ -73,11 +73,11 @@ simulate: ## Simulate SEEDS=n worlds (20000) from START=k on (0: new ones).
 # The same seeds each time, in which every mutant is found.
 .PHONY: simulate-ci
 simulate-ci: ## Simulate the 6,000 worlds that every change has to pass.
-	timeout 5m $(GO) run ./internal/sim/cmd -seeds 6000 -start 1
+	timeout 15m $(GO) run ./internal/sim/cmd -seeds 6000 -start 1
 
 .PHONY: e2e
 e2e: e2e-setup ## Run the built binary with the real StateFun SDKs. RUN=regexp picks tests.
-	$(GO) test -tags e2e -count=1 -timeout 50m $(if $(RUN),-run '$(RUN)') $(if $(V),-v) ./e2e
+	$(GO) test -tags e2e -count=1 -timeout 90m $(if $(RUN),-run '$(RUN)') $(if $(V),-v) ./e2e
 
 .PHONY: e2e-setup
 e2e-setup: ## Install the StateFun SDKs for e2e into .e2e, and build their programs.

@@ -81,7 +81,7 @@ func TestAProgramCountsOnAfterARestart(t *testing.T) {
 		}
 		for i, word := range []string{"tea", "rum", "tea"} {
 			post(t, "http://"+at.HTTP+"/v1/send/example/anything/bar", word)
-			m, err := counts.NextMsg(20 * time.Second)
+			m, err := counts.NextMsg(time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -105,19 +105,22 @@ func TestAProducerTenTimesTooFastHurtsNobodyElseAndLosesNothing(t *testing.T) {
 	alone := besideSlow(t, js, "alone")
 	done := make(chan int, 1)
 	go func() { done <- produce(t, js, overload(t)) }()
-	var beside time.Duration
+	var times []time.Duration
 	var memory []int
 	const rounds = 12
 	tick := time.NewTicker(overload(t) / rounds)
 	defer tick.Stop()
 	for round := 1; len(done) == 0; round++ {
 		<-tick.C
-		beside = max(beside, besideSlow(t, js, fmt.Sprintf("beside%d", round)))
+		times = append(times, besideSlow(t, js, fmt.Sprintf("beside%d", round)))
 		memory = append(memory, a.residentBytes(t))
 	}
 	each := <-done
-	t.Logf("%d messages at ten times the function's rate: others took %v at most, alone %v; memory in MiB: %d", each*slowKeys, beside, alone, inMiB(memory))
-	// The machine is shared with other tests.
+	t.Logf("%d messages at ten times the function's rate: others took %v, alone %v; memory in MiB: %d", each*slowKeys, times, alone, inMiB(memory))
+	// The machine is shared with other tests, which may hold up some rounds; a
+	// backlog would hold up more and more of them.
+	slices.Sort(times)
+	beside := times[len(times)/2]
 	if beside > 3*alone+2*time.Second {
 		t.Errorf("beside a function with a backlog %d messages took %v, alone %v", healthyMessages, beside, alone)
 	}
@@ -173,7 +176,7 @@ func besideSlow(t *testing.T, js jetstream.JetStream, name string) time.Duration
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for n := 0; n < healthyMessages; {
 		m, err := msgs.Next(jetstream.NextContext(ctx))

@@ -32,7 +32,7 @@ type deadLetter struct {
 // deadLetters reads all there are.
 func deadLetters(t *testing.T, js jetstream.JetStream) (letters []deadLetter) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	stream, err := js.Stream(ctx, "T_DLQ")
 	if err != nil {
@@ -54,7 +54,7 @@ func deadLetters(t *testing.T, js jetstream.JetStream) (letters []deadLetter) {
 		t.Fatal(err)
 	}
 	for uint64(len(letters)) < total {
-		m, err := c.Next(jetstream.FetchMaxWait(2 * time.Second))
+		m, err := c.Next(jetstream.FetchMaxWait(20 * time.Second))
 		if err != nil {
 			t.Fatal(errors.Join(errors.New("read dead letters"), err))
 		}

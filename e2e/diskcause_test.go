@@ -47,7 +47,7 @@ func egressTakesTheRoom(t *testing.T, sync string) {
 	o := causeApp(t, countAndAnswer(200_000), withData(disk+"/data"), withArgs("--sync", sync))
 	accepted := o.fills()
 	nc, _ := o.a.connect(t)
-	if m, err := nc.Request("t.fn.shop.out.a0", make([]byte, 1<<20), 10*time.Second); err != nil {
+	if m, err := nc.Request("t.fn.shop.out.a0", make([]byte, 1<<20), patience); err != nil {
 		t.Error(err)
 	} else if !strings.Contains(string(m.Data), `"err_code":10023`) {
 		t.Errorf("a publish is answered %s, want the reason", m.Data)

@@ -68,7 +68,7 @@ func built(t *testing.T, binary func() (string, error)) string {
 }
 
 // httpClient reuses no connection, since the servers of these tests die.
-var httpClient = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var httpClient = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // portsGiven counts the ports that were given to tests, from a random start on.
 var portsGiven = func() *atomic.Uint32 {
@@ -100,9 +100,15 @@ func freePorts(t *testing.T, n int) []int {
 	return nil
 }
 
-// eventually calls f until it returns nil, and fails the test after limit.
+// patience is how long a test waits at least for what comes soon on a machine
+// that has nothing else to do. What comes late is no fault of jetfn's then.
+const patience = time.Minute
+
+// eventually calls f until it returns nil, and fails the test after limit, or
+// after patience if that is longer.
 func eventually(t *testing.T, limit time.Duration, what string, f func() error) {
 	t.Helper()
+	limit = max(limit, patience)
 	if err := poll(t.Context(), limit, f); err != nil {
 		t.Fatalf("waited %v for %s: %v", limit, what, err)
 	}

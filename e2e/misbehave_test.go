@@ -151,10 +151,10 @@ func healthyLoad(t *testing.T, js jetstream.JetStream, name string, n int) time.
 	}
 	select {
 	case <-js.PublishAsyncComplete():
-	case <-time.After(60 * time.Second):
-		t.Fatalf("%d publishes unacknowledged after a minute", js.PublishAsyncPending())
+	case <-time.After(3 * time.Minute):
+		t.Fatalf("%d publishes unacknowledged after three minutes", js.PublishAsyncPending())
 	}
-	eventually(t, 60*time.Second, "the healthy function", func() error {
+	eventually(t, 3*time.Minute, "the healthy function", func() error {
 		_, got, err := emitted(t.Context(), js)
 		if err == nil && got < n+healthyMessages {
 			err = fmt.Errorf("%d of %d", got, n+healthyMessages)
@@ -206,7 +206,7 @@ spec:
 	end := time.After(outage(t))
 	alone := healthyLoad(t, js, "healthy", 0)
 	t.Logf("%d healthy messages took %v during the outage", healthyMessages, alone)
-	if alone > 20*time.Second {
+	if alone > time.Minute { // some two seconds, and its calls would wait for ever behind one that holds them up
 		t.Errorf("during the outage of another function %d messages took %v", healthyMessages, alone)
 	}
 	<-end

@@ -30,7 +30,9 @@ func startPipeline(t *testing.T, opts ...option) (*app, *nats.Conn, jetstream.Je
 func publish(t *testing.T, js jetstream.JetStream, subject, text string, opts ...jetstream.PublishOpt) (ack *jetstream.PubAck) {
 	t.Helper()
 	eventually(t, 20*time.Second, "publish to "+subject, func() (err error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		// Long enough for what is stored to be acknowledged on a busy machine,
+		// or it would be stored twice.
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		ack, err = js.Publish(ctx, subject, []byte(text), opts...)
 		return err
@@ -64,7 +66,7 @@ func TestAPlainNATSClientInvokesAFunctionAndReadsItsEgress(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	reply, err := nc.Request("t.fn.e2e.count.c1", []byte("hello"), 5*time.Second) // as `nats request` does
+	reply, err := nc.Request("t.fn.e2e.count.c1", []byte("hello"), patience) // as `nats request` does
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +83,7 @@ func TestAPlainNATSClientInvokesAFunctionAndReadsItsEgress(t *testing.T) {
 	a.waitCount(t, "c1", 2)
 
 	for n, want := range []string{"1 hello", "2 again"} {
-		m, err := live.NextMsg(10 * time.Second)
+		m, err := live.NextMsg(patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,12 +268,12 @@ func TestOutsidersMayNotPublishWhereJetfnTalksToItself(t *testing.T) {
 			if !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), subject) {
 				t.Errorf("publish to %s: %v, want a permissions violation", subject, err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Errorf("publish to %s was not refused", subject)
 		}
 	}
 	// The same client may do the rest.
-	if _, err := nc.Request("t.fn.e2e.count.ok", []byte("x"), 5*time.Second); err != nil {
+	if _, err := nc.Request("t.fn.e2e.count.ok", []byte("x"), patience); err != nil {
 		t.Errorf("publish to t.fn…: %v", err)
 	}
 	a.waitCount(t, "ok", 1)

@@ -195,7 +195,7 @@ func TestACallOfAPausedFunctionIsRefusedAtOnceWhereverItComesFrom(t *testing.T) 
 	if r.status != http.StatusServiceUnavailable || !strings.Contains(string(r.body), "urn:jetfn:problem:paused") || !strings.Contains(string(r.body), `"accepted":false`) {
 		t.Errorf("over HTTP it is answered %d %s, want paused", r.status, r.body)
 	}
-	m, err := nc.RequestMsg(&nats.Msg{Subject: "t.call.e2e.tell.a", Data: []byte("x"), Header: nats.Header{"Jetfn-Timeout": {"10m"}}}, 20*time.Second)
+	m, err := nc.RequestMsg(&nats.Msg{Subject: "t.call.e2e.tell.a", Data: []byte("x"), Header: nats.Header{"Jetfn-Timeout": {"10m"}}}, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,14 +230,14 @@ func TestACallOfAPausedFunctionIsRefusedAtOnceWhereverItComesFrom(t *testing.T) 
 		}
 		return nil
 	})
-	m, err = nc.Request("t.call.e2e.tell.b", []byte("hi"), 20*time.Second)
+	m, err = nc.Request("t.call.e2e.tell.b", []byte("hi"), patience)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if string(m.Data) != "1 hi" || m.Header.Get("Jetfn-Call-Id") == "" || m.Header.Get("Jetfn-Type") != "io.statefun.types/string" {
 		t.Errorf("over NATS it is answered %v %q, want the reply", m.Header, m.Data)
 	}
-	if m, err = nc.Request("$SRV.INFO", nil, 20*time.Second); err != nil || !strings.Contains(string(m.Data), "t.call.") {
+	if m, err = nc.Request("$SRV.INFO", nil, patience); err != nil || !strings.Contains(string(m.Data), "t.call.") {
 		t.Errorf("the service is not there for `nats micro ls`: %v, %v", m, err)
 	}
 }

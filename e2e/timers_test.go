@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// reminder sends "<id> <text>" to e2e/count at id after two seconds, under
-// the token <id>; "cancel <id>" takes it back.
+// reminder sends "<id> <text>" to e2e/count at id after two seconds, or after
+// an hour what is to be taken back before, under the token <id>; "cancel <id>"
+// takes it back.
 func reminder(b batch) (e effects, err error) {
 	for _, inv := range b.invocations {
 		id, rest, _ := strings.Cut(inv.value.text(), " ")
@@ -18,8 +19,12 @@ func reminder(b batch) (e effects, err error) {
 			e.delayed = append(e.delayed, delayed{token: rest, cancel: true})
 			continue
 		}
+		after := 2 * time.Second
+		if strings.HasPrefix(id, "taken-back") {
+			after = time.Hour
+		}
 		e.delayed = append(e.delayed, delayed{
-			after: 2 * time.Second, target: address{"e2e", "count", id}, value: inv.value, token: id,
+			after: after, target: address{"e2e", "count", id}, value: inv.value, token: id,
 		})
 	}
 	return e, nil
@@ -57,6 +62,9 @@ func TestDelayedMessagesSurviveAKillAndCancelledOnesDoNot(t *testing.T) {
 	a.restart(t)
 	time.Sleep(2500 * time.Millisecond)
 	counts(t, js, 20)
+	if n := a.metric(t, "jetfn_partition_timersPending"); n != 0 {
+		t.Errorf("%v delayed messages are left, want none: they have come, or were cancelled", n)
+	}
 	if d := deadLetters(t, js); len(d) > 0 {
 		t.Errorf("%d dead letters, the first %+v", len(d), d[0])
 	}

@@ -102,7 +102,7 @@ func TestAnOperatorsWalkThroughDeadLetters(t *testing.T) {
 	nc, _ := a.connect(t)
 	publish := func(function string, n int) {
 		for i := range n {
-			if _, err := nc.Request(fmt.Sprintf("t.fn.shop.%s.c%d", function, i%addresses), []byte(strconv.Itoa(i)), 20*time.Second); err != nil {
+			if _, err := nc.Request(fmt.Sprintf("t.fn.shop.%s.c%d", function, i%addresses), []byte(strconv.Itoa(i)), patience); err != nil {
 				t.Fatal(err)
 			}
 		}

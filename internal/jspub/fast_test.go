@@ -3,6 +3,7 @@ package jspub_test
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -293,8 +294,12 @@ func TestAConnectionThatBreaksInFastBatchesLeavesNoGapInALane(t *testing.T) {
 	var results []actor.WriteResult
 	for g := range uint64(lanes) {
 		connection := nc.Stats().Reconnects + 1 // as Publisher.Connection has it
-		results = append(results, writeAll(t, w, each, func(i int) *jspub.Write {
+		lane, first := make([]actor.WriteResult, each), make(chan struct{})
+		var answered sync.WaitGroup
+		answered.Add(each)
+		for i := range each {
 			if i == each/2 {
+				<-first // is acknowledged
 				if err := nc.ForceReconnect(); err != nil {
 					t.Error(err)
 				}
@@ -302,8 +307,15 @@ func TestAConnectionThatBreaksInFastBatchesLeavesNoGapInALane(t *testing.T) {
 			m := numbered(int(g)*each + i)
 			m.Lane = gather.Lane{Key: 1, Generation: g + 1}
 			m.Connection = connection
-			return m
-		})...)
+			w.Write(m, func(r actor.WriteResult) {
+				if lane[i] = r; i == 0 {
+					close(first)
+				}
+				answered.Done()
+			})
+		}
+		answered.Wait()
+		results = append(results, lane...)
 		<-again
 	}
 	at := map[int]uint64{}

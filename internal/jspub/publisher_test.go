@@ -171,7 +171,7 @@ func TestWhatWaitsWhenTheConnectionClosesIsUnknown(t *testing.T) {
 					if a.Outcome != actor.Unknown || !errors.Is(a.Err, jspub.ErrClosed) {
 						t.Errorf("answer = %+v, want closed", a)
 					}
-				case <-time.After(2 * time.Second):
+				case <-time.After(time.Minute):
 					t.Fatal("no answer")
 				}
 			}
@@ -226,52 +226,53 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 func TestOneRequestHasManyAnswers(t *testing.T) {
-	t.Parallel()
-	_, nc := open(t, jetstream.StreamConfig{})
-	p, err := jspub.New(nc, 100*time.Millisecond)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	for subject, answers := range map[string][]string{
-		"ends":   {"one", "two", "end", "too late"},
-		"lasts":  {"one", "two"},
-		"silent": nil,
-	} {
-		if _, err := nc.Subscribe(subject, func(m *nats.Msg) {
-			for _, a := range answers {
-				_ = m.Respond([]byte(a))
-			}
-		}); err != nil {
+	synctest.Test(t, func(t *testing.T) { // so that no answer comes too late
+		_, nc := open(t, jetstream.StreamConfig{})
+		p, err := jspub.New(nc, 100*time.Millisecond)
+		if err != nil {
 			t.Fatal(err)
 		}
-		var mu sync.Mutex // a time-out comes from elsewhere
-		var got []string
-		ended := make(chan error, 2)
-		each := func(m *nats.Msg) bool {
+		t.Cleanup(p.Close)
+		for subject, answers := range map[string][]string{
+			"ends":   {"one", "two", "end", "too late"},
+			"lasts":  {"one", "two"},
+			"silent": nil,
+		} {
+			if _, err := nc.Subscribe(subject, func(m *nats.Msg) {
+				for _, a := range answers {
+					_ = m.Respond([]byte(a))
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			var mu sync.Mutex // a time-out comes from elsewhere
+			var got []string
+			ended := make(chan error, 2)
+			each := func(m *nats.Msg) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, string(m.Data))
+				return string(m.Data) == "end"
+			}
+			p.AskAll(&nats.Msg{Subject: subject}, each, func(err error) { ended <- err })
+			err := <-ended
+			if want := subject != "ends"; want != errors.Is(err, jspub.ErrTimeout) || !want && err != nil {
+				t.Errorf("%s: done with %v, want a time-out: %t", subject, err, want)
+			}
 			mu.Lock()
-			defer mu.Unlock()
-			got = append(got, string(m.Data))
-			return string(m.Data) == "end"
+			if want := answers[:min(3, len(answers))]; !slices.Equal(got, want) {
+				t.Errorf("%s: answers %q, want %q", subject, got, want)
+			}
+			mu.Unlock()
+			if len(ended) > 0 {
+				t.Errorf("%s: done is called again, with %v", subject, <-ended)
+			}
 		}
-		p.AskAll(&nats.Msg{Subject: subject}, each, func(err error) { ended <- err })
-		err := <-ended
-		if want := subject != "ends"; want != errors.Is(err, jspub.ErrTimeout) || !want && err != nil {
-			t.Errorf("%s: done with %v, want a time-out: %t", subject, err, want)
+		p.Close()
+		ended := make(chan error, 1)
+		p.AskAll(&nats.Msg{Subject: "ends"}, func(*nats.Msg) bool { return true }, func(err error) { ended <- err })
+		if err := <-ended; !errors.Is(err, jspub.ErrClosed) {
+			t.Errorf("after Close: %v, want closed", err)
 		}
-		mu.Lock()
-		if want := answers[:min(3, len(answers))]; !slices.Equal(got, want) {
-			t.Errorf("%s: answers %q, want %q", subject, got, want)
-		}
-		mu.Unlock()
-		if len(ended) > 0 {
-			t.Errorf("%s: done is called again, with %v", subject, <-ended)
-		}
-	}
-	p.Close()
-	ended := make(chan error, 1)
-	p.AskAll(&nats.Msg{Subject: "ends"}, func(*nats.Msg) bool { return true }, func(err error) { ended <- err })
-	if err := <-ended; !errors.Is(err, jspub.ErrClosed) {
-		t.Errorf("after Close: %v, want closed", err)
-	}
+	})
 }

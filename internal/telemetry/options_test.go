@@ -69,7 +69,7 @@ func traced(t *testing.T, o telemetry.Options) {
 	}
 	_, end := told.Tracer.Accept(actor.Address{Type: actor.TypeName{Namespace: "shop", Name: "cart"}, ID: "a"}, actor.Trace{})
 	end("1", nil)
-	limited, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	limited, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := told.Close(limited); err != nil {
 		t.Errorf("Close = %v", err)

@@ -152,7 +152,7 @@ func TestACallThatTakesLongIsNotTakenForDead(t *testing.T) {
 		done <- status
 	}()
 	for {
-		m, err := watch.NextMsg(10 * time.Second)
+		m, err := watch.NextMsg(time.Minute)
 		if err != nil {
 			t.Fatalf("the service was silent: %v", err)
 		}
@@ -170,7 +170,7 @@ func TestServicesSayWhatTheyServe(t *testing.T) {
 	t.Parallel()
 	seen := sdk.NewValue("seen", sdk.Int64())
 	nc := start(t, sdk.Function{Type: "shop/cart", States: []sdk.State{seen}, Invoke: func(sdk.Context, sdk.Message) error { return nil }})
-	m, err := nc.Request("$SRV.INFO", nil, 5*time.Second)
+	m, err := nc.Request("$SRV.INFO", nil, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
