@@ -130,6 +130,21 @@ func statusFailure(resp *http.Response, body io.Reader) *actor.InvokeError {
 	}
 }
 
+// typeError is what is wrong with an answer of another content type. Handlers
+// that copy StateFun's Java examples answer a failed call with status 200, no
+// type, no body, and the real status in a header of that name.
+func typeError(resp *http.Response, body io.Reader) error {
+	got, quoted := resp.Header.Get("Content-Type"), quoteBody(body)
+	if got != "" || quoted != "" {
+		return fmt.Errorf("the answer's content type is %q, want %q%s", excerpt([]byte(got)), contentType, quoted)
+	}
+	what := "the answer is empty"
+	if status := resp.Header.Get("Status"); status != "" {
+		what += ", and its header Status says " + excerpt([]byte(status))
+	}
+	return fmt.Errorf("%s: the function seems to have failed, its log may say why (an answer has the content type %q)", what, contentType)
+}
+
 func statusText(code int) string {
 	if text := http.StatusText(code); text != "" {
 		return strconv.Itoa(code) + " " + text

@@ -430,6 +430,20 @@ func TestAnAnswerOfAnotherContentTypeIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnEmptyAnswerWithoutATypeIsAFailureOfTheFunction(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[string]string{"": "the answer is empty: ", "500": "header Status says 500: "} {
+		fn := greeterAt(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = nil
+			if status != "" {
+				w.Header().Set("Status", status)
+			}
+		})
+		_, err := fn.Invoke(t.Context(), oneHello())
+		wantFailure(t, err, actor.Answered, actor.ReasonProtocol, want, "the function seems to have failed")
+	}
+}
+
 func TestRedirectsAreFollowedOnlyWhereUpstreamDoes(t *testing.T) {
 	t.Parallel()
 	function := functionServer(t, func(w http.ResponseWriter, r *http.Request) {

@@ -183,7 +183,7 @@ func (r *remote) answer(ctx context.Context, silent context.CancelCauseFunc, res
 	if got := resp.Header.Get("Content-Type"); !isOctetStream(got) {
 		return nil, &actor.InvokeError{
 			Reason: actor.ReasonProtocol, HTTPStatus: resp.StatusCode,
-			Err: fmt.Errorf("the answer's content type is %q, want %q%s", excerpt([]byte(got)), contentType, quoteBody(answer)),
+			Err: typeError(resp, answer),
 		}
 	}
 	data, readErr := readBody(ctx, resp, answer, r.endpoint.maxPayload)
