@@ -144,6 +144,8 @@ type losses struct {
 	decided uint64 // up to where the journal went
 	open    int    // accepted inputs
 	sends   uint64 // messages of other partitions, by their numbers
+
+	renumbered int // one more than the partition whose journal has lost its end
 }
 
 // tellLost notes what the stream was found to have lost.
@@ -153,6 +155,10 @@ func (p *Partition) tellLost(n *intake) {
 	if l.breaks > 0 || l.open > 0 {
 		p.warn("a stream went back, going on with what is new", Address{}, fmt.Sprintf(
 			"%s has new messages from sequence %d on, which the journal knew as decided up to %d; accepted and lost before any function had them: %d", n.source, l.at, l.decided, l.open))
+	}
+	if l.renumbered > 0 {
+		p.warn("the journal of a partition lost its end, taking its messages for new ones", Address{}, fmt.Sprintf(
+			"partition %d gives numbers again in %s; what it had sent before counts, too", l.renumbered-1, n.source))
 	}
 	if l.sends > 0 {
 		p.warn("messages between partitions were lost with the end of a stream", Address{}, fmt.Sprintf(

@@ -26,7 +26,7 @@ func admit(n *intake, d *Delivery) admitted {
 // to place 10, stored at 1000 at the latest, is decided, but for open.
 func decided(newest int64, open ...uint64) *intake {
 	n := newIntake(SourceMailbox)
-	p := &progress{source: SourceMailbox, high: 10, newest: newest, accepted: []pairNumber{{3, 4}}}
+	p := &progress{source: SourceMailbox, high: 10, newest: newest, accepted: []pairNumber{{peer: 3, number: 4}}}
 	for _, seq := range open {
 		p.refs = append(p.refs, inputRef{seq, 0})
 	}
@@ -157,5 +157,50 @@ func TestPlacesAndSequencesAgree(t *testing.T) {
 	}
 	if got := b.from(21); len(got) != 1 || got.place(8) != 21 {
 		t.Errorf("from(21) = %v, want the last one", got)
+	}
+}
+
+func TestAReceiverFollowsASenderWhoseJournalLostItsEnd(t *testing.T) {
+	t.Parallel()
+	seq := uint64(10)
+	internal := func(number, epoch, first uint64) *Delivery {
+		seq++
+		d := outside(seq, 2000)
+		d.Internal, d.From, d.Number, d.Epoch, d.First = true, 3, number, epoch, first
+		return d
+	}
+	verdictOf := func(n *intake, d *Delivery) verdict { return admit(n, d).Verdict }
+	n := decided(1000) // up to number 4
+	for _, c := range []struct {
+		what                 string
+		number, epoch, first uint64
+		want                 verdict
+	}{
+		{"numbers of an epoch", 5, 2, 5, take},
+		{"the next", 6, 2, 5, take},
+		{"one of them again", 5, 2, 5, drop},
+		{"the next epoch's first", 7, 3, 7, take},
+		{"what was put in place again", 6, 2, 0, drop},
+		{"a later epoch that has forgotten 6 and 7, ahead of its first", 7, 4, 6, drop},
+		{"its first", 6, 4, 6, take},
+		{"a late one that it has forgotten", 7, 3, 7, drop},
+		{"its next", 7, 4, 6, take},
+		{"again", 6, 4, 6, drop},
+		{"one that doesn't say its first", 8, 5, 0, take},
+	} {
+		if got := verdictOf(n, internal(c.number, c.epoch, c.first)); got != c.want {
+			t.Errorf("%s: verdict %d, want %d", c.what, got, c.want)
+		}
+	}
+	if n.losses.renumbered != 4 {
+		t.Errorf("renumbered = %d, want partition 3", n.losses.renumbered-1)
+	}
+	p := n.advance([]inputRef{{seq, 0}})
+	next := newIntake(SourceMailbox)
+	next.replay(&p)
+	next.resume(0, 0)
+	next.awaiting = 0
+	if got := verdictOf(next, internal(8, 6, 8)); got != take {
+		t.Errorf("the next owner: verdict %d, want the numbers from 8 on again", got)
 	}
 }

@@ -28,6 +28,7 @@ func (a inputRef) compare(b inputRef) int {
 type pairNumber struct {
 	peer   int
 	number uint64
+	epoch  uint64 // of an accepted one, if that is known
 }
 
 // progress is how far a source is decided (PROTOCOL M3). In a commit it holds
@@ -137,6 +138,7 @@ func (w *fieldWriter) progress(p *progress) {
 		w.message(3, func(w *fieldWriter) {
 			w.int(1, a.peer)
 			w.uint(2, a.number)
+			w.uint(3, a.epoch)
 		})
 	}
 	var prev uint64
@@ -164,6 +166,8 @@ func readPair(b []byte) (p pairNumber, err error) {
 			p.peer = f.int()
 		case 2:
 			p.number = f.v
+		case 3:
+			p.epoch = f.v
 		}
 		return nil
 	})
@@ -434,7 +438,17 @@ func appendRead[T any](list []T, f *field, read func([]byte) (T, error)) ([]T, e
 func sortedPairs(m map[int]uint64) []pairNumber {
 	out := make([]pairNumber, 0, len(m))
 	for peer, number := range m {
-		out = append(out, pairNumber{peer, number})
+		out = append(out, pairNumber{peer: peer, number: number})
+	}
+	slices.SortFunc(out, func(a, b pairNumber) int { return a.peer - b.peer })
+	return out
+}
+
+// sortedAccepted is the same for accepted numbers.
+func sortedAccepted(m map[int]accepted) []pairNumber {
+	out := make([]pairNumber, 0, len(m))
+	for peer, a := range m {
+		out = append(out, pairNumber{peer, a.number, a.epoch})
 	}
 	slices.SortFunc(out, func(a, b pairNumber) int { return a.peer - b.peer })
 	return out

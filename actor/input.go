@@ -47,6 +47,10 @@ type Delivery struct {
 	// Delivered is the number up to which the sender knew all to be stored, in
 	// order, when it published this one (PROTOCOL S5).
 	Delivered uint64
+	// Epoch gave the number, and First is the first one that it gave; zero: not
+	// known (PROTOCOL S6).
+	Epoch uint64
+	First uint64
 
 	// Dedup says that the message was stored under an outside Nats-Msg-Id:
 	// it must stay in the stream for the deduplication window.

@@ -2,6 +2,7 @@ package actor
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 
@@ -12,8 +13,8 @@ import (
 // (PROTOCOL M2–M6).
 type intake struct {
 	source Source
-	read   uint64         // highest place delivered to this owner
-	taken  map[int]uint64 // accepted numbers as of read
+	read   uint64           // highest place delivered to this owner
+	taken  map[int]accepted // numbers as of read
 
 	breaks     breaks
 	unrecorded bool   // no commit says them yet
@@ -22,9 +23,9 @@ type intake struct {
 	last       uint64 // highest sequence delivered to this owner
 	confirmed  uint64 // all below this place was delivered to this owner, or to one before
 
-	high     uint64         // H: everything up to this place is decided in commits
-	accepted map[int]uint64 // accepted numbers as of high
-	holes    openSet        // of them, those that no commit consumed
+	high     uint64           // H: everything up to this place is decided in commits
+	accepted map[int]accepted // numbers as of high
+	holes    openSet          // of them, those that no commit consumed
 	ahead    []aheadInput
 
 	fresh      uint64 // first place of what was stored since this owner runs; zero: none so far
@@ -46,8 +47,18 @@ type intake struct {
 type aheadInput struct {
 	seq    uint64
 	from   int // -1: from outside
-	number uint64
+	number accepted
 	inputs int
+}
+
+// accepted is the last number of a partition that was accepted, and the epoch
+// that gave it; zero: not known.
+type accepted struct{ number, epoch uint64 }
+
+// before reports whether d's number is the next. What an earlier epoch gave is
+// of a journal that went back.
+func (a accepted) before(d *Delivery) bool {
+	return d.Number == a.number+1 && (d.Epoch == 0 || d.Epoch >= a.epoch)
 }
 
 // protectedInput keeps deduplicated messages of about one second in their
@@ -58,7 +69,7 @@ type protectedInput struct {
 }
 
 func newIntake(source Source) *intake {
-	return &intake{source: source, taken: map[int]uint64{}, accepted: map[int]uint64{}}
+	return &intake{source: source, taken: map[int]accepted{}, accepted: map[int]accepted{}}
 }
 
 // restore takes a checkpoint's progress over.
@@ -66,7 +77,7 @@ func (n *intake) restore(p *progress) {
 	n.high, n.since = p.high, p.since
 	n.know(p)
 	for _, a := range p.accepted {
-		n.accepted[a.peer] = a.number
+		n.accepted[a.peer] = accepted{a.number, a.epoch}
 	}
 	for _, ref := range p.refs {
 		n.holes.add(ref)
@@ -91,7 +102,7 @@ func (n *intake) replay(p *progress) {
 	n.high = max(n.high, p.high)
 	n.know(p)
 	for _, a := range p.accepted {
-		n.accepted[a.peer] = a.number
+		n.accepted[a.peer] = accepted{a.number, a.epoch}
 	}
 	for _, ref := range p.refs {
 		n.holes.add(ref)
@@ -100,9 +111,7 @@ func (n *intake) replay(p *progress) {
 
 // resume is called when replay is over: consumption starts at position.
 func (n *intake) resume(now, window int64) {
-	for from, number := range n.accepted {
-		n.taken[from] = number
-	}
+	maps.Copy(n.taken, n.accepted)
 	n.awaiting = n.holes.len()
 	n.redeliver = n.awaiting > 0
 	n.read = n.position() - 1
@@ -159,7 +168,7 @@ func (n *intake) decide(d *Delivery, place uint64, now, window int64) verdict {
 	n.read = place
 	n.protect(d, place, now, window)
 	if place <= n.high {
-		if mutant.On("holes-by-number") && d.Internal && d.Number <= n.taken[d.From] {
+		if mutant.On("holes-by-number") && d.Internal && d.Number <= n.taken[d.From].number {
 			return drop
 		}
 		return n.readmit(place)
@@ -170,12 +179,13 @@ func (n *intake) decide(d *Delivery, place uint64, now, window int64) verdict {
 	n.redeliver = false
 	item := aheadInput{seq: place, from: -1, inputs: len(d.Inputs)}
 	if d.Internal {
+		n.renumber(d)
 		n.passOver(d)
-		if d.Number != n.taken[d.From]+1 && !mutant.On("numbers-unchecked") {
+		if !n.taken[d.From].before(d) && !mutant.On("numbers-unchecked") {
 			n.dropsTotal++
 			return drop
 		}
-		item.from, item.number = d.From, d.Number+uint64(len(d.Inputs))-1
+		item.from, item.number = d.From, accepted{d.Number + uint64(len(d.Inputs)) - 1, d.Epoch}
 		n.taken[d.From] = item.number
 	}
 	n.ahead = append(n.ahead, item)
@@ -185,10 +195,22 @@ func (n *intake) decide(d *Delivery, place uint64, now, window int64) verdict {
 // passOver gives up the numbers that the stream has lost. Their sender knew
 // them to be stored, in order, before it published d; so they would be here.
 func (n *intake) passOver(d *Delivery) {
-	if d.Delivered > n.taken[d.From] && !mutant.On("lost-numbers-awaited") {
-		n.losses.sends += d.Delivered - n.taken[d.From]
-		n.taken[d.From] = d.Delivered
+	if last := n.taken[d.From].number; d.Delivered > last && !mutant.On("lost-numbers-awaited") {
+		n.losses.sends += d.Delivered - last
+		n.taken[d.From] = accepted{number: d.Delivered}
 	}
+}
+
+// renumber follows a sender whose journal has lost its end: its new owner gives
+// numbers again. An owner's first number is behind all that earlier epochs gave,
+// so one of theirs that isn't is of what was lost.
+func (n *intake) renumber(d *Delivery) {
+	last := n.taken[d.From]
+	if d.First == 0 || last.epoch == 0 || d.Epoch <= last.epoch || d.First > last.number {
+		return
+	}
+	n.losses.renumbered = d.From + 1
+	n.taken[d.From] = accepted{d.First - 1, d.Epoch}
 }
 
 func (n *intake) readmit(place uint64) verdict {
@@ -217,7 +239,7 @@ func (n *intake) protect(d *Delivery, place uint64, now, window int64) {
 // Consumed must be sorted and is not empty.
 func (n *intake) advance(consumed []inputRef) progress {
 	p := progress{source: n.source, high: max(n.high, consumed[len(consumed)-1].seq)}
-	changed := map[int]uint64{}
+	changed := map[int]accepted{}
 	done := 0
 	for done < len(n.ahead) && n.ahead[done].seq <= p.high {
 		item := n.ahead[done]
@@ -241,7 +263,7 @@ func (n *intake) advance(consumed []inputRef) progress {
 		}
 	}
 	n.high = p.high
-	p.accepted, p.newest = sortedPairs(changed), n.newest
+	p.accepted, p.newest = sortedAccepted(changed), n.newest
 	if n.unrecorded {
 		p.breaks, n.unrecorded = n.breaks, false
 	}
@@ -282,7 +304,7 @@ func (n *intake) protectedFrom(now int64) uint64 {
 func (n *intake) snapshot() progress {
 	n.breaks = n.breaks.from(n.position())
 	return progress{
-		source: n.source, high: n.high, accepted: sortedPairs(n.accepted), refs: n.holes.refs(),
+		source: n.source, high: n.high, accepted: sortedAccepted(n.accepted), refs: n.holes.refs(),
 		newest: n.newest, since: n.since, breaks: n.breaks,
 	}
 }

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/jetfn/jetfn/internal/mutant"
@@ -19,6 +20,7 @@ const outboxPause = 100
 type outbox struct {
 	p     *Partition
 	next  map[int]uint64 // last number assigned, per target partition
+	given map[int]uint64 // the same, by earlier owners
 	lanes map[int]*lane
 }
 
@@ -49,7 +51,7 @@ type outgoing struct {
 }
 
 func newOutbox(p *Partition) *outbox {
-	return &outbox{p: p, next: map[int]uint64{}, lanes: map[int]*lane{}}
+	return &outbox{p: p, next: map[int]uint64{}, given: map[int]uint64{}, lanes: map[int]*lane{}}
 }
 
 func (o *outbox) lane(to int) *lane {
@@ -71,6 +73,10 @@ func (o *outbox) restore(next, delivered []pairNumber) {
 	}
 }
 
+// resume is called when replay is over: numbers are given by this owner from
+// now on.
+func (o *outbox) resume() { maps.Copy(o.given, o.next) }
+
 // number assigns the next number to a send while its commit is assembled.
 func (o *outbox) number(to int) uint64 {
 	o.next[to]++
@@ -89,11 +95,15 @@ func (o *outbox) add(s *numberedSend, epoch uint64, effect *applying) {
 		o.p.breach("send %d to partition %d follows %d", s.number, s.to, last)
 		return
 	}
+	first := uint64(0)
+	if epoch == o.p.writer.epoch {
+		first = o.given[s.to] + 1
+	}
 	effect.left++
 	size := s.envelope.Size() + heldOverhead
 	o.p.applier.waiting += size
 	l.items = append(l.items, &outgoing{
-		send:   OutboundSend{From: o.p.cfg.Partition, To: s.to, Number: s.number, Epoch: epoch, Commit: effect.number, Envelope: s.envelope},
+		send:   OutboundSend{From: o.p.cfg.Partition, To: s.to, Number: s.number, Epoch: epoch, Commit: effect.number, First: first, Envelope: s.envelope},
 		effect: effect, size: size,
 	})
 }

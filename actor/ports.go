@@ -73,7 +73,9 @@ type OutboundSend struct {
 	// Delivered is the number up to which everything is known to be stored in
 	// To's mailbox, in order.
 	Delivered uint64
-	Envelope  Envelope
+	// First is the first number to To that Epoch gives; zero: not known.
+	First    uint64
+	Envelope Envelope
 }
 
 // Outbox stores sends in the mailboxes of their targets' partitions. Publishes

@@ -43,7 +43,7 @@ func drawProgress(t *rapid.T) progress {
 		p.refs = append(p.refs, inputRef{seq, rapid.IntRange(0, 9).Draw(t, "index")})
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "pairs") {
-		p.accepted = append(p.accepted, pairNumber{i, rapid.Uint64().Draw(t, "number")})
+		p.accepted = append(p.accepted, pairNumber{i, rapid.Uint64().Draw(t, "number"), rapid.Uint64().Draw(t, "epoch")})
 	}
 	return p
 }
@@ -101,7 +101,7 @@ func TestCheckpointsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := &checkpoint{applied: rapid.Uint64().Draw(t, "applied"), timers: rapid.Bool().Draw(t, "timers")}
 		c.progress = append(c.progress, drawProgress(t))
-		c.next, c.delivered = []pairNumber{{1, 2}, {3, 4}}, []pairNumber{{1, 1}}
+		c.next, c.delivered = []pairNumber{{1, 2, 0}, {3, 4, 0}}, []pairNumber{{1, 1, 0}}
 		c.sinks[1] = sinkPosition{rapid.Bool().Draw(t, "used"), rapid.Uint64().Draw(t, "seq")}
 		got, err := decodeCheckpoint(c.encode())
 		if err != nil {
@@ -118,7 +118,7 @@ func TestRecordFormatIsFrozen(t *testing.T) {
 	t.Parallel()
 	c := &commit{
 		time:     1,
-		progress: []progress{{source: SourceMailbox, high: 9, accepted: []pairNumber{{3, 4}}, refs: []inputRef{{7, 0}, {8, 1}}}},
+		progress: []progress{{source: SourceMailbox, high: 9, accepted: []pairNumber{{3, 4, 0}}, refs: []inputRef{{7, 0}, {8, 1}}}},
 		invocations: []invocation{{
 			target: Address{TypeName{"n", "t"}, "i"}, time: 2, consumed: []InputID{{SourceMailbox, 9, 0}},
 			mutations: []stateMutation{{name: "s", value: StateValue{Name: "s", Value: Value{"x/y", []byte{1}}, WrittenAt: 2}}},

@@ -344,6 +344,7 @@ func (r *recovery) fold(c *commit) {
 func (r *recovery) replayed() {
 	p := r.p
 	p.stats.Covered = p.writer.commit - uint64(r.commits)
+	p.outbox.resume()
 	for _, n := range p.sources {
 		n.resume(p.now, p.cfg.DedupWindow.Milliseconds())
 	}

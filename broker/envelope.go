@@ -24,6 +24,7 @@ const (
 	sendFieldCommit   protowire.Number = 5
 	sendFieldEnvelope protowire.Number = 6 // repeated: those after the first have the numbers that follow
 	sendFieldAhead    protowire.Number = 7 // number less the one up to which all were stored
+	sendFieldFirst    protowire.Number = 8 // the first one of this epoch
 )
 
 // Fields of an envelope.
@@ -47,6 +48,7 @@ type internalSend struct {
 	epoch     uint64
 	commit    uint64
 	delivered uint64
+	first     uint64
 	envelopes []actor.Envelope
 }
 
@@ -59,6 +61,9 @@ func encodeSend(s *actor.OutboundSend) []byte {
 	b = appendUint(b, sendFieldCommit, s.Commit)
 	if s.Delivered > 0 {
 		b = appendUint(b, sendFieldAhead, s.Number-s.Delivered)
+	}
+	if s.First > 0 {
+		b = appendUint(b, sendFieldFirst, s.First)
 	}
 	return appendBytes(b, sendFieldEnvelope, appendEnvelope(nil, &s.Envelope))
 }
@@ -80,6 +85,8 @@ func decodeSend(data []byte) (internalSend, error) {
 			s.commit = f.uint
 		case sendFieldAhead:
 			ahead = f.uint
+		case sendFieldFirst:
+			s.first = f.uint
 		case sendFieldEnvelope:
 			e, err := decodeEnvelope(f.bytes)
 			if err != nil {

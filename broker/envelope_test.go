@@ -63,12 +63,14 @@ func TestInternalMessagesArriveAsTheyWereSent(t *testing.T) {
 		send := actor.OutboundSend{
 			From: rapid.IntRange(0, 15).Draw(rt, "from"), To: rapid.IntRange(0, 15).Draw(rt, "to"),
 			Number: rapid.Uint64Min(1).Draw(rt, "number"), Epoch: rapid.Uint64().Draw(rt, "epoch"), Commit: rapid.Uint64().Draw(rt, "commit"),
+			First: rapid.Uint64().Draw(rt, "first"),
 			Envelope: actor.Envelope{
 				Target: addresses.Draw(rt, "target"), Caller: addresses.Draw(rt, "caller"),
 				Value: actor.Value{Type: rapid.String().Draw(rt, "type"), Data: rapid.SliceOf(rapid.Byte()).Draw(rt, "data")},
 				Trace: actor.Trace{Parent: rapid.String().Draw(rt, "parent"), State: rapid.String().Draw(rt, "state")},
 			},
 		}
+		send.Delivered = rapid.Uint64Max(send.Number-1).Draw(rt, "delivered")
 		r := actortest.Await(t, func(done func(actor.WriteResult)) { app.Ports(send.From).Outbox.Publish(send, done) })
 		if r.Outcome != actor.Stored {
 			rt.Fatalf("Publish = %+v", r)
@@ -77,7 +79,7 @@ func TestInternalMessagesArriveAsTheyWereSent(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		want := actor.Delivery{Source: actor.SourceMailbox, Seq: r.Seq, Time: d.Time, Internal: true, From: send.From, Number: send.Number, Inputs: []actor.Input{{Envelope: send.Envelope}}}
+		want := actor.Delivery{Source: actor.SourceMailbox, Seq: r.Seq, Time: d.Time, Internal: true, From: send.From, Number: send.Number, Delivered: send.Delivered, Epoch: send.Epoch, First: send.First, Inputs: []actor.Input{{Envelope: send.Envelope}}}
 		send.Envelope.StoredAt = d.Time
 		want.Inputs[0].Envelope = send.Envelope
 		if diff := cmp.Diff(want, d, cmpopts.EquateEmpty()); diff != "" {

@@ -87,7 +87,7 @@ func (a *App) decodeInternal(m *stored, s mailboxSubject, d *actor.Delivery) err
 		d.Inputs = []actor.Input{a.forged(m, err)}
 		return nil
 	}
-	d.Internal, d.From, d.Number, d.Delivered = true, send.from, send.number, send.delivered
+	d.Internal, d.From, d.Number, d.Delivered, d.Epoch, d.First = true, send.from, send.number, send.delivered, send.epoch, send.first
 	d.Inputs = make([]actor.Input, len(send.envelopes))
 	for i := range send.envelopes {
 		d.Inputs[i].Envelope = send.envelopes[i]

@@ -29,7 +29,7 @@ func TestMailbox(t *testing.T, open func(t *testing.T) func(partition int) actor
 
 func outbound(to int, number uint64) actor.OutboundSend {
 	return actor.OutboundSend{
-		From: 1, To: to, Number: number, Epoch: 2, Commit: 40 + number,
+		From: 1, To: to, Number: number, Epoch: 2, Commit: 40 + number, Delivered: (number - 1) / 2, First: number/3 + 1,
 		Envelope: actor.Envelope{
 			Target: address(fmt.Sprintf("target %d", number)), Caller: address("caller/x"),
 			Value: actor.Value{Type: "a/b", Data: []byte{1, 0, 255}},
@@ -57,7 +57,7 @@ func sendDelivered(t *testing.T, open func(int) actor.Ports) {
 	send.Envelope.StoredAt = d.Time
 	d.Time = 0
 	equal(t, "delivery", d, actor.Delivery{
-		Source: actor.SourceMailbox, Seq: seq, Internal: true, From: 1, Number: 7,
+		Source: actor.SourceMailbox, Seq: seq, Internal: true, From: 1, Number: 7, Delivered: 3, Epoch: 2, First: 3,
 		Inputs: []actor.Input{{Envelope: send.Envelope}},
 	})
 }

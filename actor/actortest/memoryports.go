@@ -66,7 +66,7 @@ type memoryOutbox struct{ m *Memory }
 func (o *memoryOutbox) Publish(s actor.OutboundSend, done func(actor.WriteResult)) {
 	o.m.mu.Lock()
 	seq := o.m.store(actor.SourceMailbox, s.To, actor.Delivery{
-		Internal: true, From: s.From, Number: s.Number, Delivered: s.Delivered, Inputs: []actor.Input{{Envelope: s.Envelope}},
+		Internal: true, From: s.From, Number: s.Number, Delivered: s.Delivered, Epoch: s.Epoch, First: s.First, Inputs: []actor.Input{{Envelope: s.Envelope}},
 	})
 	o.m.mu.Unlock()
 	done(actor.WriteResult{Outcome: actor.Stored, Seq: seq})

@@ -24,6 +24,7 @@ type chain struct {
 	tb            testing.TB
 	mu            sync.Mutex
 	first, second map[string]int // how often each text came
+	hold          chan struct{}  // unless nil, the first one waits with what is "mid" until it is closed
 }
 
 func (c *chain) count(m map[string]int, b *actor.Batch) {
@@ -49,7 +50,14 @@ func (c *chain) of(m map[string]int, prefix string) (came, again int) {
 
 type chainFirst struct{ *chain }
 
-func (f chainFirst) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, error) {
+func (f chainFirst) Invoke(ctx context.Context, b *actor.Batch) (*actor.Effects, error) {
+	if f.hold != nil && strings.HasPrefix(textOf(f.tb, b.Envelopes[0].Value), "mid") {
+		select {
+		case <-f.hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	f.count(f.first, b)
 	e := &actor.Effects{Mutations: []actor.Mutation{{Name: "last", Value: b.Envelopes[len(b.Envelopes)-1].Value}}}
 	for i := range b.Envelopes {
@@ -103,9 +111,11 @@ func streamsIn(t *testing.T, data string) (dir string, names []string) {
 }
 
 // sendText sends text to the first function of the chain, at an address of its own.
-func (w *worker) sendChain(round string, n int) {
+func (w *worker) sendChain(round string, n int) { w.sendChainFrom(round, 0, n) }
+
+func (w *worker) sendChainFrom(round string, from, n int) {
 	w.tb.Helper()
-	for i := range n {
+	for i := from; i < from+n; i++ {
 		status, _, body := request(w.tb, http.MethodPost, fmt.Sprintf("http://%s/v1/send/chain/first/%d", w.HTTP, i), fmt.Sprintf("%s-%d", round, i))
 		if status != http.StatusAccepted {
 			w.tb.Fatalf("send %s-%d = %d %s, want 202", round, i, status, body)
@@ -212,6 +222,36 @@ func TestAJournalOlderThanItsStatesIsNamed(t *testing.T) {
 	eventually(t, "the partitions are down, and the log says why", func() bool {
 		return strings.Count(w.log.String(), "partition is down") == cfg.Partitions && strings.Contains(w.log.String(), "the journal ends at")
 	})
+}
+
+// If nothing is newer than the journal, what it has forgotten is done again.
+// Meanwhile others get the numbers that it had given, and these count, too.
+func TestMessagesBetweenFunctionsComeAfterTheJournalLostItsEnd(t *testing.T) {
+	t.Parallel()
+	c, cfg := chained(t)
+	w := start(t, cfg)
+	w.sendChain("old", chainLength)
+	eventually(t, "what is old came", c.came("old"))
+	dir, _ := streamsIn(t, cfg.DataDir)
+	saved, lost := t.TempDir(), []string{"JETFN_JOURNAL", "KV_jetfn_state", "KV_jetfn_timers"}
+	copyStreams(t, dir, saved, lost...) // while it runs: an owner's beginning isn't lost
+
+	w.sendChain("mid", chainLength)
+	eventually(t, "what came later came", c.came("mid"))
+	w.stop()
+	copyStreams(t, saved, dir, lost...)
+
+	c.hold = make(chan struct{})
+	w = start(t, cfg)
+	w.sendChainFrom("new", chainLength, chainLength)
+	eventually(t, "what is new came", c.came("new"))
+	close(c.hold)
+	w.stop()
+	c.hold = nil
+	w = start(t, cfg)
+	w.sendChain("newer", chainLength)
+	eventually(t, "what came after another start came", c.came("newer"))
+	c.once("old", "new", "newer")
 }
 
 // The same with a server of one's own, which loses it while the worker lives.

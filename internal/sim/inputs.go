@@ -28,6 +28,7 @@ type inputs struct {
 	removed  uint64                          // a foreign stream has lost what is below
 	breaks   []actor.BreakView               // where it went on after losing its end
 	gone     map[actor.InputID]bool          // open ones that were lost so
+	epochs   map[int]uint64                  // that gave numbers; zero: not known
 	lost     map[int]uint64                  // numbers that were lost so, and all below
 }
 
@@ -37,7 +38,7 @@ func (g *ghost) source(s actor.Source) *inputs {
 		in = &inputs{
 			g: g, source: s, numbers: map[int]uint64{}, accepted: map[int]uint64{},
 			holes: map[actor.InputID]bool{}, consumed: map[actor.InputID]bool{}, last: map[actor.Address]actor.InputID{},
-			gone: map[actor.InputID]bool{}, lost: map[int]uint64{},
+			gone: map[actor.InputID]bool{}, lost: map[int]uint64{}, epochs: map[int]uint64{},
 		}
 		g.sources[s] = in
 	}
@@ -50,14 +51,17 @@ func (g *ghost) arrived(d *actor.Delivery) {
 	in.all = append(in.all, *d)
 	ok := true
 	if d.Internal {
+		if last := in.epochs[d.From]; d.First > 0 && d.Epoch > last && last > 0 && d.First <= in.numbers[d.From] || d.Epoch < last && d.Number == in.numbers[d.From]+1 {
+			g.fail("number %d of partition %d is of epoch %d, which began at %d, but %d was given in epoch %d (S6)", d.Number, d.From, d.Epoch, d.First, in.numbers[d.From], last)
+		}
 		if d.Delivered > in.numbers[d.From] {
 			if g.w.era == 0 {
 				g.fail("number %d of partition %d says that %d were stored before, it was only %d (S5)", d.Number, d.From, d.Delivered, in.numbers[d.From])
 			}
-			in.numbers[d.From] = d.Delivered
+			in.numbers[d.From], in.epochs[d.From] = d.Delivered, 0
 		}
 		if ok = d.Number == in.numbers[d.From]+1; ok {
-			in.numbers[d.From] = d.Number
+			in.numbers[d.From], in.epochs[d.From] = d.Number, d.Epoch
 			sent := g.w.ghosts[d.From].sends[sendKey{g.part, d.Number}]
 			if !sameEnvelope(&sent.envelope, &d.Inputs[0].Envelope) {
 				g.fail("message %d of partition %d is accepted, but another one had that number (S1, J4)", d.Number, d.From)

@@ -76,6 +76,7 @@ func (in *inputs) loseEnd(last uint64) {
 	in.places = in.places[:min(in.decided, keep)]
 	in.all, in.ok, in.decided = in.all[:keep], in.ok[:keep], min(in.decided, keep)
 	in.numbers = maps.Clone(in.accepted)
+	clear(in.epochs)
 	for i := in.decided; i < keep; i++ {
 		if d := &in.all[i]; d.Internal && in.ok[i] {
 			in.numbers[d.From] = d.Number
