@@ -37,7 +37,7 @@ func (a *App) Feed(ctx context.Context, source actor.Source, worker string, star
 	}
 	f := &feed{
 		app: a, source: source, stream: stream.CachedInfo().Config.Name, consumer: consumerName(worker),
-		next: max(start, 1), last: *a.ends[source].anchor.Load(), targets: a.targets(), deliver: deliver,
+		next: max(start, 1), end: a.ends[source], targets: a.targets(), deliver: deliver,
 	}
 	return f.run(ctx)
 }
@@ -47,8 +47,8 @@ type feed struct {
 	app              *App
 	source           actor.Source
 	stream, consumer string
-	next             uint64       // sequence to go on at
-	last             actor.Anchor // what was read last
+	next             uint64 // sequence to go on at
+	end              *streamEnd
 	targets          Targets
 	deliver          Deliver
 	failure          error // why it can't go on
@@ -86,16 +86,24 @@ func (f *feed) run(ctx context.Context) error {
 // whether the stream still has what was read: the server may have failed.
 func (f *feed) follow(ctx context.Context, again bool) error {
 	if again {
-		back, err := f.app.WentBack(ctx, f.source, f.last)
+		stream, err := f.app.sourceStream(f.source)
+		if err != nil {
+			return err
+		}
+		back, err := f.end.look(ctx, stream, true)
 		switch {
 		case err != nil:
 			return err
 		case back:
-			return fmt.Errorf("%w: it had been read up to %d", actor.ErrWentBack, f.last.Seq)
+			return f.wentBack()
 		}
 	}
 	cfg := jetstream.ConsumerConfig{Name: f.consumer, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.next}
 	return f.app.follow(ctx, f.stream, cfg, func(m jetstream.Msg, md *jetstream.MsgMetadata) error { return f.take(ctx, m, md) })
+}
+
+func (f *feed) wentBack() error {
+	return fmt.Errorf("%w: it had been read up to %d", actor.ErrWentBack, f.next-1)
 }
 
 func (f *feed) take(ctx context.Context, m jetstream.Msg, md *jetstream.MsgMetadata) error {
@@ -108,7 +116,10 @@ func (f *feed) take(ctx context.Context, m jetstream.Msg, md *jetstream.MsgMetad
 		f.failure = err
 		return errFeedFailed
 	}
-	f.next, f.last = seq+1, actor.Anchor{Seq: seq, Stored: md.Timestamp.UnixMilli()}
+	f.next = seq + 1
+	if !f.end.read(actor.Anchor{Seq: seq, Stored: md.Timestamp.UnixMilli()}) {
+		return f.wentBack()
+	}
 	return nil
 }
 

@@ -35,11 +35,13 @@ func (i *inbox) Fetch(ctx context.Context, source actor.Source, seq uint64) (act
 }
 
 func (i *inbox) Trim(ctx context.Context, source actor.Source, before uint64) error {
-	if _, err := i.app.sourceStream(source); err != nil {
+	stream, err := i.app.sourceStream(source)
+	if err != nil || before <= 1 {
 		return err
 	}
-	if before <= 1 || !i.app.ends[source].known() {
-		return nil
+	// What lies below may be new, if the stream has lost its end meanwhile.
+	if back, err := i.app.ends[source].look(ctx, stream, false); err != nil || back {
+		return err
 	}
 	if err := i.app.trimmers[source].trim(ctx, i.partition, before); err != nil {
 		return fmt.Errorf("trim %s: %w", source, err)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,34 +23,66 @@ const (
 
 // streamEnd is what is known of the end of a stream of ours.
 type streamEnd struct {
-	nc     *nats.Conn
-	anchor atomic.Pointer[actor.Anchor] // that WentBack found in order
-	looked atomic.Uint64                // at the end of the stream: by then so many connections had been lost
+	nc *nats.Conn
+
+	mu     sync.Mutex
+	last   actor.Anchor // what was read last
+	looked uint64       // whether it was there still: by then so many connections had been lost
+	gone   bool         // it was not
 }
 
 func newStreamEnd(nc *nats.Conn) *streamEnd {
-	e := &streamEnd{nc: nc}
-	e.anchor.Store(&actor.Anchor{})
-	e.looked.Store(nc.Stats().Reconnects)
-	return e
+	return &streamEnd{nc: nc, looked: nc.Stats().Reconnects}
 }
 
-// known reports whether somebody has looked since the connection was last made.
-// Else a server may have lost what was read, and what is there may be new: it
-// isn't removed.
-func (e *streamEnd) known() bool { return e.looked.Load() == e.nc.Stats().Reconnects }
+// read notes what was read; false if the stream is known to have lost such.
+func (e *streamEnd) read(at actor.Anchor) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if at.Seq > e.last.Seq {
+		e.last = at
+	}
+	return !e.gone
+}
+
+// begin has everything begin with at, which is there if anything is.
+func (e *streamEnd) begin(at actor.Anchor, connection uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.last, e.looked, e.gone = at, connection, false
+}
+
+// look reports whether stream has lost what was read of it; until everything
+// begins anew it has, then. Unless it must, it looks once for each connection:
+// a server that has failed has lost that, too.
+func (e *streamEnd) look(ctx context.Context, stream jetstream.Stream, must bool) (back bool, err error) {
+	connection := e.nc.Stats().Reconnects
+	e.mu.Lock()
+	at, gone, known := e.last, e.gone, e.looked == connection && !must
+	e.mu.Unlock()
+	if gone || known {
+		return gone, nil
+	}
+	if back, err = wentBack(ctx, stream, at); err != nil {
+		return false, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.looked, e.gone = connection, back
+	return back, nil
+}
 
 // WentBack reports whether source's stream has lost its end since the message at
 // was read; if nothing is known of its time, only whether the stream is too
-// short for it. What was removed in order is no loss. After a loss no
-// partition's word counts any more on what may be removed.
+// short for it. What was removed in order is no loss. It is asked before a Feed,
+// and while no partition is owned that began earlier: after a loss none of their
+// words count any more on what may be removed.
 func (a *App) WentBack(ctx context.Context, source actor.Source, at actor.Anchor) (bool, error) {
 	stream, err := a.sourceStream(source)
 	if err != nil {
 		return false, err
 	}
-	end := a.ends[source]
-	connection := end.nc.Stats().Reconnects
+	connection := a.nc.Stats().Reconnects
 	back, err := wentBack(ctx, stream, at)
 	if err != nil {
 		return false, fmt.Errorf("look at the end of %s: %w", source, err)
@@ -59,8 +91,7 @@ func (a *App) WentBack(ctx context.Context, source actor.Source, at actor.Anchor
 		a.trimmers[source].forget()
 		at = actor.Anchor{}
 	}
-	end.anchor.Store(&at)
-	end.looked.Store(connection)
+	a.ends[source].begin(at, connection)
 	return back, nil
 }
 
