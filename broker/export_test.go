@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/jetfn/jetfn/actor"
 	"github.com/jetfn/jetfn/internal/groupsync"
 )
@@ -75,3 +77,9 @@ func Settle(ctx context.Context, from Source, syncer *groupsync.Syncer) (synced 
 
 // Source is where such messages come from.
 type Source = source
+
+// NewTrimmer exposes what removes from a stream what its partitions, with the
+// subjects that filters names, are done with.
+func NewTrimmer(stream jetstream.Stream, partitions int, filters func(partition int) []string) (trim func(ctx context.Context, partition int, before uint64) error) {
+	return newTrimmer(stream, partitions, filters).trim
+}
