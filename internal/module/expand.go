@@ -36,9 +36,7 @@ func (l *loader) expandScalar(n *yaml.Node, key string) {
 		l.broken[n] = true
 	}
 	n.Value = value
-	if n.Tag == strTag && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 {
-		l.expanded[n] = true
-	}
+	l.expanded[n] = n.Tag == strTag && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0
 }
 
 // expand replaces ${NAME} and ${NAME:-default}. $${ stands for a literal ${.

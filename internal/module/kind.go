@@ -107,6 +107,8 @@ func (l *loader) component(root *yaml.Node) {
 		return
 	}
 	l.lenient = !ours(kind)
+	l.coerces = l.lenient && !l.strict
+	defer func() { l.coerces = false }()
 	o.unknown(mapping{keys: []key{{name: "kind", value: ignored{}}, {name: "spec", value: ignored{}}}})
 	if spec := o.require("spec"); spec != nil {
 		c.spec(l, declared{pos: l.pos(root)}).read(l, spec, "spec")

@@ -117,9 +117,10 @@ type loader struct {
 
 	file     string
 	lenient  bool                // unknown keys of this document are warnings
+	coerces  bool                // numbers may be texts, and texts numbers
 	legacy   bool                // this document has a version
 	broken   map[*yaml.Node]bool // its variables could not be expanded
-	expanded map[*yaml.Node]bool // plain text that came from a variable: may be a number
+	expanded map[*yaml.Node]bool // text that came from a variable; true if plain: may be a number
 	seen     map[string]Pos      // names that may occur once
 	advised  map[string]bool     // URLs of which something was said
 	aims     []aim

@@ -167,52 +167,53 @@ func TestProblemsNameTheirPlaceAndTheRemedy(t *testing.T) {
 		yaml string
 		want string // one line of what is reported
 	}{
-		"malformed":         {"kind: {a\nspec: 1\n", "m.yaml:3:1: error: not valid YAML: did not find expected ',' or '}' (while parsing a flow mapping that begins on line 1)"},
-		"no mapping":        {"- a\n", "m.yaml:1:1: error: must be a mapping of keys to values, is a list"},
-		"no kind":           {"spec: {}\n", "m.yaml:1:1: error: kind: the key is missing"},
-		"no spec":           {"kind: io.jetfn.nats.v1/egress\n", "m.yaml:1:1: error: spec: the key is missing"},
-		"no kind's value":   {"kind:\nspec: {}\n", "m.yaml:1:1: error: kind: the key has no value"},
-		"no spec's value":   {"kind: io.jetfn.nats.v1/egress\nspec:\n# nothing\n", "m.yaml:2:1: error: spec: the key has no value"},
-		"no version":        {"module:\n  meta: {type: remote}\n", `m.yaml:1:1: error: version: the key is missing (say "1.0", "2.0" or "3.0"`},
-		"extension":         {"kind: com.example.amqp/ingress\nspec: {}\n", `unknown kind "com.example.amqp/ingress" (kinds of extension modules need StateFun's JVM, which isn't here; kinds: io.statefun.endpoints.v2/http, `},
-		"config map":        {"apiVersion: v1\nkind: ConfigMap\ndata:\n  flink.yaml: a\n  app.yaml: |\n    kind: x\n", "m.yaml:2:7: error: kind: this is a manifest of Kubernetes, a ConfigMap, and no module (the module is the text below app.yaml on line 5: put it into a file of its own)"},
-		"other manifest":    {"apiVersion: v1\nkind: Service\n", "m.yaml:2:7: error: kind: this is a manifest of Kubernetes, a Service, and no module (give jetfn the module itself)"},
-		"archive":           {"PK\x03\x04\x00\x00", "m.yaml: error: this is an archive such as a JAR, and no module (embedded functions need StateFun's JVM"},
-		"unknown kind":      {"kind: io.statefun.endpoint.v2/http\nspec: {}\n", `m.yaml:1:7: error: kind: unknown kind "io.statefun.endpoint.v2/http" (did you mean io.statefun.endpoints.v2/http?)`},
-		"unknown key":       {endpoint("  maxNumBatchRequest: 1\n"), "m.yaml:5:3: warning: spec.maxNumBatchRequest: unknown key (did you mean maxNumBatchRequests?)"},
-		"unknown nats key":  {"kind: io.jetfn.nats.v1/egress\nspec:\n  id: a/b\n  subjects: x\n", "m.yaml:4:3: error: spec.subjects: unknown key (did you mean subject?)"},
-		"unknown top key":   {"kind: io.jetfn.nats.v1/egress\nmeta: 1\nspec: {id: a/b}\n", "m.yaml:2:1: error: meta: unknown key"},
-		"wrong type":        {endpoint("  maxNumBatchRequests: \"5\"\n"), `m.yaml:5:24: error: spec.maxNumBatchRequests: must be a whole number, is the text "5" (write it without quotes)`},
-		"wildcard inside":   {strings.Replace(endpoint(""), "a/b", `"a/b*"`, 1), `m.yaml:3:14: error: spec.functions: "a/b*": a * stands for all names`},
-		"no slash":          {strings.Replace(endpoint(""), "a/b", "ab", 1), `m.yaml:3:14: error: spec.functions: type name "ab" is not of the form namespace/name`},
-		"bad url":           {strings.Replace(endpoint(""), "http://h", "ftp://h", 1), `spec.urlPathTemplate: "ftp://h/" must begin with http://`},
-		"no host":           {strings.Replace(endpoint(""), "http://h", "http:", 1), `spec.urlPathTemplate: "http:/" names no host`},
-		"other placeholder": {strings.Replace(endpoint(""), "http://h/", "\"http://h/{function.id}\"", 1), "error: spec.urlPathTemplate: {function.id} is no placeholder, the only one is {function.name}"},
-		"duration":          {endpoint("  transport: {call: PT5S}\n"), `m.yaml:5:21: error: spec.transport.call: "PT5S" is no duration`},
-		"zero call":         {endpoint("  transport: {call: 0}\n"), "m.yaml:5:21: error: spec.transport.call: must be longer than zero"},
-		"read above call":   {endpoint("  transport: {type: io.statefun.transports.v1/okhttp, timeouts: {call: 1s, read: 2s}}\n"), "spec.transport.timeouts.read: must not be longer than call, which is 1s"},
-		"unknown transport": {endpoint("  transport: {type: netty, call: 1s}\n"), `m.yaml:5:21: error: spec.transport.type: must be io.statefun.transports.v1/async or io.statefun.transports.v1/okhttp, is "netty"`},
-		"unix":              {strings.Replace(endpoint(""), "http://h", "http+unix:///a", 1), `"http+unix:///a/" names no socket`},
-		"no subject":        {strings.Replace(endpoint(""), "http://h/", "nats://a.*", 1), `m.yaml:4:20: error: spec.urlPathTemplate: "a.*" is no subject that can be called`},
-		"nats path":         {strings.Replace(endpoint(""), "http://h/", "nats://a.b/c", 1), `"a.b/c" is no subject that can be called`},
-		"nats own":          {strings.Replace(endpoint(""), "http://h/", "nats://$JS.API.INFO", 1), `"$JS.API.INFO" is no subject that can be called`},
-		"half a pair":       {endpoint("  transport: {client_cert: a.pem}\n"), "m.yaml:5:14: error: spec.transport: client_cert and client_key go together"},
-		"states of v3":      {endpoint("  states: [{name: a}]\n"), "m.yaml:5:11: error: spec.states: states belong to protocol v2"},
-		"state twice":       {endpoint("  protocol: v2\n  states: [{name: a}, {name: a}]\n"), `m.yaml:6:23: error: spec.states[1]: state a occurs twice`},
-		"expire mode":       {endpoint("  protocol: v2\n  states: [{name: a, expireMode: soon}]\n"), `must be after-invoke or after-write, is "soon"`},
-		"status":            {endpoint("  failure: {final: [200]}\n"), "spec.failure.final[0]: must be a whole number from 300 to 599, is 200"},
-		"undefined":         {endpoint("  maxNumBatchRequests: ${NOPE}\n"), "m.yaml:5:24: error: spec.maxNumBatchRequests: variable NOPE is not defined; set it, or give a default as in ${NOPE:-value}"},
-		"open variable":     {endpoint("  protocol: ${NOPE\n"), "spec.protocol: a ${ without its }"},
-		"twice the key":     {endpoint("  functions: a/c\n"), "m.yaml:5:3: error: spec.functions: the key is already on line 3"},
-		"port":              {"kind: io.statefun.playground.v1/ingress\nspec: {port: 70000}\n", "spec.port: must be a whole number from 1 to 65535, is 70000"},
-		"no target":         {"kind: io.jetfn.nats.v1/ingress\nspec: {id: a/b, targets: []}\n", "spec.targets: must have at least one item"},
-		"target twice":      {"kind: io.jetfn.nats.v1/ingress\nspec: {id: a/b, targets: [x/y, x/y]}\n", "spec.targets[1]: target x/y occurs twice"},
-		"unserved target":   {"kind: io.jetfn.nats.v1/ingress\nspec: {id: a/b, targets: [x/y]}\n", "m.yaml:2:27: warning: spec.targets[0]: no endpoint serves the function x/y"},
-		"wildcard subject":  {"kind: io.jetfn.nats.v1/egress\nspec: {id: a/b, subject: a.>}\n", `spec.subject: "a.>" is no subject to publish to`},
-		"function twice":    {endpoint("") + "---\n" + endpoint(""), "m.yaml:8:14: error: spec.functions: function a/b is declared already, at m.yaml:3:14"},
-		"egress twice":      {"kind: io.jetfn.nats.v1/egress\nspec: {id: a/*}\n---\nkind: io.jetfn.nats.v1/egress\nspec: {id: a/*}\n", "spec.id: egress a/* is declared already, at m.yaml:2:12"},
-		"same port":         {"kind: io.statefun.playground.v1/ingress\nspec: {port: 80}\n---\nkind: io.statefun.playground.v1/egress\nspec: {port: 80, topics: [a]}\n", "spec.port: port 80 is declared already, at m.yaml:2:14"},
-		"empty file":        {"# nothing\n", "m.yaml: warning: the file has no documents"},
+		"malformed":          {"kind: {a\nspec: 1\n", "m.yaml:3:1: error: not valid YAML: did not find expected ',' or '}' (while parsing a flow mapping that begins on line 1)"},
+		"no mapping":         {"- a\n", "m.yaml:1:1: error: must be a mapping of keys to values, is a list"},
+		"no kind":            {"spec: {}\n", "m.yaml:1:1: error: kind: the key is missing"},
+		"no spec":            {"kind: io.jetfn.nats.v1/egress\n", "m.yaml:1:1: error: spec: the key is missing"},
+		"no kind's value":    {"kind:\nspec: {}\n", "m.yaml:1:1: error: kind: the key has no value"},
+		"no spec's value":    {"kind: io.jetfn.nats.v1/egress\nspec:\n# nothing\n", "m.yaml:2:1: error: spec: the key has no value"},
+		"no version":         {"module:\n  meta: {type: remote}\n", `m.yaml:1:1: error: version: the key is missing (say "1.0", "2.0" or "3.0"`},
+		"extension":          {"kind: com.example.amqp/ingress\nspec: {}\n", `unknown kind "com.example.amqp/ingress" (kinds of extension modules need StateFun's JVM, which isn't here; kinds: io.statefun.endpoints.v2/http, `},
+		"config map":         {"apiVersion: v1\nkind: ConfigMap\ndata:\n  flink.yaml: a\n  app.yaml: |\n    kind: x\n", "m.yaml:2:7: error: kind: this is a manifest of Kubernetes, a ConfigMap, and no module (the module is the text below app.yaml on line 5: put it into a file of its own)"},
+		"other manifest":     {"apiVersion: v1\nkind: Service\n", "m.yaml:2:7: error: kind: this is a manifest of Kubernetes, a Service, and no module (give jetfn the module itself)"},
+		"archive":            {"PK\x03\x04\x00\x00", "m.yaml: error: this is an archive such as a JAR, and no module (embedded functions need StateFun's JVM"},
+		"unknown kind":       {"kind: io.statefun.endpoint.v2/http\nspec: {}\n", `m.yaml:1:7: error: kind: unknown kind "io.statefun.endpoint.v2/http" (did you mean io.statefun.endpoints.v2/http?)`},
+		"unknown key":        {endpoint("  maxNumBatchRequest: 1\n"), "m.yaml:5:3: warning: spec.maxNumBatchRequest: unknown key (did you mean maxNumBatchRequests?)"},
+		"unknown nats key":   {"kind: io.jetfn.nats.v1/egress\nspec:\n  id: a/b\n  subjects: x\n", "m.yaml:4:3: error: spec.subjects: unknown key (did you mean subject?)"},
+		"unknown top key":    {"kind: io.jetfn.nats.v1/egress\nmeta: 1\nspec: {id: a/b}\n", "m.yaml:2:1: error: meta: unknown key"},
+		"wrong type":         {endpoint("  maxNumBatchRequests: \"5 a\"\n"), `m.yaml:5:24: error: spec.maxNumBatchRequests: must be a whole number, is the text "5 a" (write it without quotes)`},
+		"wrong type of ours": {"kind: io.jetfn.nats.v1/ingress\nspec: {id: a/b, subject: 5, targets: [x/y]}\n", "spec.subject: must be text, is the number 5 (put it in quotes)"},
+		"wildcard inside":    {strings.Replace(endpoint(""), "a/b", `"a/b*"`, 1), `m.yaml:3:14: error: spec.functions: "a/b*": a * stands for all names`},
+		"no slash":           {strings.Replace(endpoint(""), "a/b", "ab", 1), `m.yaml:3:14: error: spec.functions: type name "ab" is not of the form namespace/name`},
+		"bad url":            {strings.Replace(endpoint(""), "http://h", "ftp://h", 1), `spec.urlPathTemplate: "ftp://h/" must begin with http://`},
+		"no host":            {strings.Replace(endpoint(""), "http://h", "http:", 1), `spec.urlPathTemplate: "http:/" names no host`},
+		"other placeholder":  {strings.Replace(endpoint(""), "http://h/", "\"http://h/{function.id}\"", 1), "error: spec.urlPathTemplate: {function.id} is no placeholder, the only one is {function.name}"},
+		"duration":           {endpoint("  transport: {call: PT5S}\n"), `m.yaml:5:21: error: spec.transport.call: "PT5S" is no duration`},
+		"zero call":          {endpoint("  transport: {call: 0}\n"), "m.yaml:5:21: error: spec.transport.call: must be longer than zero"},
+		"read above call":    {endpoint("  transport: {type: io.statefun.transports.v1/okhttp, timeouts: {call: 1s, read: 2s}}\n"), "spec.transport.timeouts.read: must not be longer than call, which is 1s"},
+		"unknown transport":  {endpoint("  transport: {type: netty, call: 1s}\n"), `m.yaml:5:21: error: spec.transport.type: must be io.statefun.transports.v1/async or io.statefun.transports.v1/okhttp, is "netty"`},
+		"unix":               {strings.Replace(endpoint(""), "http://h", "http+unix:///a", 1), `"http+unix:///a/" names no socket`},
+		"no subject":         {strings.Replace(endpoint(""), "http://h/", "nats://a.*", 1), `m.yaml:4:20: error: spec.urlPathTemplate: "a.*" is no subject that can be called`},
+		"nats path":          {strings.Replace(endpoint(""), "http://h/", "nats://a.b/c", 1), `"a.b/c" is no subject that can be called`},
+		"nats own":           {strings.Replace(endpoint(""), "http://h/", "nats://$JS.API.INFO", 1), `"$JS.API.INFO" is no subject that can be called`},
+		"half a pair":        {endpoint("  transport: {client_cert: a.pem}\n"), "m.yaml:5:14: error: spec.transport: client_cert and client_key go together"},
+		"states of v3":       {endpoint("  states: [{name: a}]\n"), "m.yaml:5:11: error: spec.states: states belong to protocol v2"},
+		"state twice":        {endpoint("  protocol: v2\n  states: [{name: a}, {name: a}]\n"), `m.yaml:6:23: error: spec.states[1]: state a occurs twice`},
+		"expire mode":        {endpoint("  protocol: v2\n  states: [{name: a, expireMode: soon}]\n"), `must be after-invoke or after-write, is "soon"`},
+		"status":             {endpoint("  failure: {final: [200]}\n"), "spec.failure.final[0]: must be a whole number from 300 to 599, is 200"},
+		"undefined":          {endpoint("  maxNumBatchRequests: ${NOPE}\n"), "m.yaml:5:24: error: spec.maxNumBatchRequests: variable NOPE is not defined; set it, or give a default as in ${NOPE:-value}"},
+		"open variable":      {endpoint("  protocol: ${NOPE\n"), "spec.protocol: a ${ without its }"},
+		"twice the key":      {endpoint("  functions: a/c\n"), "m.yaml:5:3: error: spec.functions: the key is already on line 3"},
+		"port":               {"kind: io.statefun.playground.v1/ingress\nspec: {port: 70000}\n", "spec.port: must be a whole number from 1 to 65535, is 70000"},
+		"no target":          {"kind: io.jetfn.nats.v1/ingress\nspec: {id: a/b, targets: []}\n", "spec.targets: must have at least one item"},
+		"target twice":       {"kind: io.jetfn.nats.v1/ingress\nspec: {id: a/b, targets: [x/y, x/y]}\n", "spec.targets[1]: target x/y occurs twice"},
+		"unserved target":    {"kind: io.jetfn.nats.v1/ingress\nspec: {id: a/b, targets: [x/y]}\n", "m.yaml:2:27: warning: spec.targets[0]: no endpoint serves the function x/y"},
+		"wildcard subject":   {"kind: io.jetfn.nats.v1/egress\nspec: {id: a/b, subject: a.>}\n", `spec.subject: "a.>" is no subject to publish to`},
+		"function twice":     {endpoint("") + "---\n" + endpoint(""), "m.yaml:8:14: error: spec.functions: function a/b is declared already, at m.yaml:3:14"},
+		"egress twice":       {"kind: io.jetfn.nats.v1/egress\nspec: {id: a/*}\n---\nkind: io.jetfn.nats.v1/egress\nspec: {id: a/*}\n", "spec.id: egress a/* is declared already, at m.yaml:2:12"},
+		"same port":          {"kind: io.statefun.playground.v1/ingress\nspec: {port: 80}\n---\nkind: io.statefun.playground.v1/egress\nspec: {port: 80, topics: [a]}\n", "spec.port: port 80 is declared already, at m.yaml:2:14"},
+		"empty file":         {"# nothing\n", "m.yaml: warning: the file has no documents"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -222,6 +223,41 @@ func TestProblemsNameTheirPlaceAndTheRemedy(t *testing.T) {
 				t.Errorf("Parse reported\n%s\nwant a line with\n%s", found.Error(), c.want)
 			}
 		})
+	}
+}
+
+func TestNumbersAndTextsAreTakenForEachOtherAsInStateFun(t *testing.T) {
+	t.Parallel()
+	const doc = `kind: io.statefun.endpoints.v2/http
+spec: {functions: a/*, urlPathTemplate: "http://h/", maxNumBatchRequests: "500", transport: {type: io.statefun.transports.v1/async, pool_size: "10"}}
+---
+kind: io.statefun.kafka.v1/ingress
+spec: {id: a/in, address: "kafka:9092", consumerGroupId: 42, topics: [{topic: 2024, valueType: a/b, targets: [a/f]}]}
+---
+kind: io.statefun.kinesis.v1/egress
+spec: {id: a/out, awsCredentials: {type: basic, accessKeyId: 12, secretAccessKey: 34}}
+`
+	m, found := parse(doc)
+	if len(found.Errors()) > 0 || len(found.Warnings()) != 6 {
+		t.Fatalf("Parse reported\n%s\nwant 6 warnings", found.Error())
+	}
+	if e := m.Endpoints[0]; e.MaxBatch != 500 || e.Transport.PoolSize != 10 {
+		t.Errorf("batches of %d, a pool of %d, want 500 and 10", e.MaxBatch, e.Transport.PoolSize)
+	}
+	if strings.Contains(found.Error(), "34") {
+		t.Errorf("a secret is shown:\n%s", found.Error())
+	}
+	for _, want := range []string{
+		"m.yaml:2:75: warning: spec.maxNumBatchRequests: should be a whole number (write it without quotes)",
+		"m.yaml:5:58: warning: spec.consumerGroupId: should be text (put it in quotes)", "spec.topics[0].topic: should be text",
+	} {
+		if !strings.Contains(found.Error(), want) {
+			t.Errorf("Parse reported\n%s\nwant a line with\n%s", found.Error(), want)
+		}
+	}
+	_, found = module.Parse([]module.Source{{Name: "m.yaml", Data: []byte(doc)}}, module.Options{Strict: true})
+	if len(found.Errors()) != 6 {
+		t.Errorf("strictly, Parse reported\n%s\nwant 6 errors", found.Error())
 	}
 }
 

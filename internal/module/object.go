@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	strTag  = "!!str"
-	intTag  = "!!int"
-	nullTag = "!!null"
+	strTag   = "!!str"
+	intTag   = "!!int"
+	floatTag = "!!float"
+	boolTag  = "!!bool"
+	nullTag  = "!!null"
 )
 
 // object is a mapping node, its keys looked up.
@@ -172,9 +174,9 @@ func describe(n *yaml.Node) string {
 		return "empty"
 	case strTag:
 		return fmt.Sprintf("the text %q", n.Value)
-	case intTag, "!!float":
+	case intTag, floatTag:
 		return "the number " + n.Value
-	case "!!bool":
+	case boolTag:
 		return "the truth value " + n.Value
 	}
 	return n.Tag + " " + n.Value

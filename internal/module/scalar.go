@@ -62,6 +62,10 @@ func secret(into *string) value {
 	return scalar[string]{
 		into: into, form: Schema{Type: typeText, MinLength: 1},
 		parse: func(l *loader, n *yaml.Node, path string) (string, bool) {
+			if n.Kind == yaml.ScalarNode && l.coerced(n, path, strTag) {
+				l.conceal(n.Line, n.Value)
+				return n.Value, true
+			}
 			if n.Kind != yaml.ScalarNode || n.Tag != strTag || n.Value == "" {
 				l.errorf(n, path, "put it in quotes, or write ${NAME} and set that variable", "must be text")
 				return "", false
@@ -220,6 +224,7 @@ func (l *loader) text(n *yaml.Node, path string) string {
 	switch {
 	case l.broken[n]:
 		return ""
+	case l.coerced(n, path, strTag):
 	case n.Kind != yaml.ScalarNode || n.Tag != strTag:
 		hint := ""
 		if n.Kind == yaml.ScalarNode {
@@ -234,7 +239,7 @@ func (l *loader) text(n *yaml.Node, path string) string {
 }
 
 func (l *loader) integer(n *yaml.Node, path string, least, most int64) (int64, bool) {
-	number := n.Kind == yaml.ScalarNode && (n.Tag == intTag || l.expanded[n])
+	number := n.Kind == yaml.ScalarNode && (n.Tag == intTag || l.expanded[n]) || l.coerced(n, path, intTag)
 	if !number {
 		hint := ""
 		if n.Kind == yaml.ScalarNode && n.Tag == strTag {
@@ -256,6 +261,29 @@ func (l *loader) integer(n *yaml.Node, path string, least, most int64) (int64, b
 		l.errorf(n, path, "", "must be a whole number, is %s", n.Value)
 	}
 	return 0, false
+}
+
+// coerced reports whether n is of another type than it should be, and one
+// that StateFun reads all the same: numbers as text, and text as numbers.
+func (l *loader) coerced(n *yaml.Node, path, want string) bool {
+	if _, variable := l.expanded[n]; variable || !l.coerces || n.Kind != yaml.ScalarNode || n.Tag == want {
+		return false
+	}
+	must, hint := "should be text", "put it in quotes"
+	switch {
+	case want == strTag && (n.Tag == intTag || n.Tag == floatTag || n.Tag == boolTag):
+	case want == intTag && n.Tag == strTag && decimal(n.Value):
+		must, hint = "should be a whole number", "write it without quotes"
+	default:
+		return false
+	}
+	l.report(Warning, n, path, hint, "%s", must)
+	return true
+}
+
+func decimal(s string) bool {
+	_, err := strconv.ParseInt(s, 10, 64)
+	return err == nil
 }
 
 // list is a list of values of one kind.
