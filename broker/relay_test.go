@@ -51,7 +51,7 @@ type told struct {
 // ask publishes m over nc and returns the answer.
 func ask(t *testing.T, nc *nats.Conn, m *nats.Msg) told {
 	t.Helper()
-	answer, err := nc.RequestMsg(m, 20*time.Second)
+	answer, err := nc.RequestMsg(m, patience)
 	if err != nil {
 		t.Fatalf("publish to %s: %v", m.Subject, err)
 	}
@@ -143,13 +143,13 @@ func TestARelayTakesNoFastBatchesAndAnswersNowhereInside(t *testing.T) {
 		}
 	}
 	for _, want := range []string{`"err_code":10205`, `"seq":2`} {
-		m, err := sub.NextMsg(20 * time.Second)
+		m, err := sub.NextMsg(patience)
 		if err != nil || !strings.Contains(string(m.Data), want) {
 			t.Fatalf("answered %+v, %v, want %s", m, err, want)
 		}
 	}
 	for range 2 {
-		if m, err := inside.NextMsg(20 * time.Second); err != nil || m.Subject != "app.inbox.0.ns.in.k" {
+		if m, err := inside.NextMsg(patience); err != nil || m.Subject != "app.inbox.0.ns.in.k" {
 			t.Errorf("%+v, %v was handed on", m, err)
 		}
 	}
@@ -188,7 +188,7 @@ func TestBeyondWhatARelayMayHoldRecordsAreRefused(t *testing.T) {
 	}
 	next := func(want string) {
 		t.Helper()
-		if m, err := answers.NextMsg(20 * time.Second); err != nil || !strings.Contains(string(m.Data), want) {
+		if m, err := answers.NextMsg(patience); err != nil || !strings.Contains(string(m.Data), want) {
 			t.Fatalf("answer %+v, %v, want %s", m, err, want)
 		}
 	}
@@ -261,11 +261,11 @@ func TestWhatARelayHasTakenIsAnsweredWhenItEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	end()
-	if _, err := nc.Request("app.ingress.ns.in.k", nil, 20*time.Second); !errors.Is(err, nats.ErrNoResponders) {
+	if _, err := nc.Request("app.ingress.ns.in.k", nil, patience); !errors.Is(err, nats.ErrNoResponders) {
 		t.Errorf("after its end a publish = %v, want %v", err, nats.ErrNoResponders)
 	}
 	for i := range n {
-		if m, err := answers.NextMsg(20 * time.Second); err != nil || !strings.Contains(string(m.Data), `"seq"`) || strings.Contains(string(m.Data), "error") {
+		if m, err := answers.NextMsg(patience); err != nil || !strings.Contains(string(m.Data), `"seq"`) || strings.Contains(string(m.Data), "error") {
 			t.Fatalf("answer %d: %+v, %v", i, m, err)
 		}
 	}

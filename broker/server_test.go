@@ -75,7 +75,7 @@ func TestOutsidersMayNotPublishWhereARelayStoresRecords(t *testing.T) {
 	if _, err := nc.Request("app.inbox.0.ns.in.key", []byte("x"), 200*time.Millisecond); err == nil {
 		t.Error("a request of an outsider was answered, want it denied")
 	}
-	if _, err := nc.Request("app.ingress.ns.in.key", []byte("x"), 5*time.Second); err != nil {
+	if _, err := nc.Request("app.ingress.ns.in.key", []byte("x"), patience); err != nil {
 		t.Errorf("request on the ingress = %v, want an acknowledgement", err)
 	}
 }

@@ -85,7 +85,7 @@ func (p *powerTest) verify(t *testing.T) {
 	p.load.hold()
 	defer p.load.resume()
 	var audit *powerAudit
-	eventually(t, 60*time.Second, "all that was acknowledged, once", func() (err error) {
+	eventually(t, 3*time.Minute, "all that was acknowledged, once", func() (err error) {
 		audit, err = p.load.audit()
 		return err
 	})

@@ -282,7 +282,11 @@ func (l *powerLoad) again(n int) {
 		wg.Go(func() {
 			for i := w; i < len(recent); i += powerWriters {
 				m := recent[i]
-				if got, answer := l.attempt(l.t.Context(), m); got != acknowledged || answer != m.answer {
+				got, answer := l.attempt(l.t.Context(), m)
+				for try := 1; got == unknown && try < 10; try++ { // on a busy machine
+					got, answer = l.attempt(l.t.Context(), m)
+				}
+				if got != acknowledged || answer != m.answer {
 					l.t.Errorf("%s by %s once more = %v %q, want it acknowledged, %q", m.text, m.way, got, answer, m.answer)
 				}
 			}

@@ -46,7 +46,7 @@ func TestEveryCommandBlockOfTheReadmeWorks(t *testing.T) {
 	}
 	built(t, plainBinary) // so that go run has its parts in the cache
 	demo := startProcess(t, "demo", command{path: "sh", args: []string{"-ec", "exec " + demoCommand}, dir: ".."})
-	eventually(t, 90*time.Second, "the second round of greetings", func() error {
+	eventually(t, 15*time.Minute, "the second round of greetings", func() error {
 		if demo.ended() {
 			t.Fatalf("the demo ended with code %d", demo.cmd.ProcessState.ExitCode())
 		}

@@ -131,7 +131,7 @@ func (s *smoke) publishAll(t *testing.T) {
 	for range publishers {
 		s.wg.Go(func() {
 			for msg := range work {
-				for s.publish(ctx, msg) != nil {
+				for s.publish(ctx, msg, 2*time.Second) != nil {
 					if ctx.Err() != nil {
 						return
 					}
@@ -149,8 +149,8 @@ func (s *smoke) message(target int, payload []byte) *nats.Msg {
 	return msg
 }
 
-func (s *smoke) publish(ctx context.Context, msg *nats.Msg) error {
-	attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+func (s *smoke) publish(ctx context.Context, msg *nats.Msg, limit time.Duration) error {
+	attempt, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	_, err := s.js.PublishMsg(attempt, msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
@@ -221,7 +221,7 @@ func (s *smoke) everyone() []int {
 func (s *smoke) ask(t *testing.T, out *outlet, instances []int) (behind []int) {
 	t.Helper()
 	for _, id := range instances {
-		if err := s.publish(t.Context(), s.message(id, verifyCommand(id, s.tree.expected[id]))); err != nil {
+		if err := s.publish(t.Context(), s.message(id, verifyCommand(id, s.tree.expected[id])), patience); err != nil {
 			t.Fatal(err)
 		}
 	}
