@@ -374,3 +374,35 @@ func TestAnExistingStreamThatLostItsEndIsReadOn(t *testing.T) {
 	eventually(t, "what is new came", came("new"))
 	c.once("old", "mid", "new")
 }
+
+// A later module's records begin at a sequence, which a shorter stream hasn't
+// reached: what comes is read by that module all the same.
+func TestRecordsOfAShorterIngressStreamGoWhereTheNewestModuleSays(t *testing.T) {
+	t.Parallel()
+	r := newRecorder(t)
+	ingress := func(target string) string {
+		return endpoint("example/a", r.server.URL) + "---\n" + endpoint("example/b", r.server.URL) +
+			"---\nkind: io.jetfn.nats.v1/ingress\nspec: {id: shop/in, targets: [" + target + "]}\n"
+	}
+	cfg := revised(t, ingress("example/a"))
+	cfg.DataDir = t.TempDir()
+	w := start(t, cfg)
+	for i := range 5 {
+		w.publish("jetfn.ingress.shop.in.old" + itoa(i))
+	}
+	w.apply(ingress("example/b"))
+	w.publish("jetfn.ingress.shop.in.later")
+	eventually(t, "all are read", func() bool { return r.count() == 6 && r.got("b/later") == 1 })
+	w.stop()
+	dir, _ := streamsIn(t, cfg.DataDir)
+	if err := os.RemoveAll(filepath.Join(dir, "JETFN_INGRESS")); err != nil {
+		t.Fatal(err)
+	}
+
+	w = start(t, cfg)
+	w.publish("jetfn.ingress.shop.in.new")
+	eventually(t, "the new one is read", func() bool { return r.count() == 7 })
+	if r.got("b/new") != 1 {
+		t.Error("the new record went where the earlier module says")
+	}
+}

@@ -91,7 +91,7 @@ func (m *modules) read(ctx context.Context, g *generation, p *placed) error {
 	known := map[uint64]*module.Module{p.revision.Number: p.module}
 	var failed error
 	change := func(now []broker.IngressReading, first, next uint64) []broker.IngressReading {
-		failed = nil
+		failed, now = nil, within(now, next)
 		for len(now) > 1 && now[1].From <= first { // the stream has none of them
 			now = now[1:]
 		}
@@ -122,6 +122,19 @@ func (m *modules) read(ctx context.Context, g *generation, p *placed) error {
 	}
 	m.readings.Store(&out)
 	return nil
+}
+
+// within is list for a stream whose next record is at next: where it has lost
+// its end, the newest module that there was reads what comes.
+func within(list []broker.IngressReading, next uint64) []broker.IngressReading {
+	list = slices.Clone(list)
+	for len(list) > 1 && list[len(list)-2].From >= next {
+		list = slices.Delete(list, len(list)-2, len(list)-1)
+	}
+	if n := len(list); n > 0 {
+		list[n-1].From = min(list[n-1].From, next)
+	}
+	return list
 }
 
 func (m *modules) claim(ctx context.Context, g *generation, change broker.ChangeReadings) ([]broker.IngressReading, uint64, error) {
