@@ -52,20 +52,23 @@ func misbehaving(t *testing.T) http.Handler {
 	return mux
 }
 
+// Only the function that hangs has a short limit: on a busy machine others
+// might exceed it, and be dead letters for that.
 const misbehavingModule = `
 ---
 kind: io.statefun.endpoints.v2/http
 spec:
+  functions: bad/hangs
+  urlPathTemplate: %[1]s{function.name}
+  transport: {type: io.statefun.transports.v1/async, call: 5s}
+  failure: {attempts: 3, backoff: {min: 10ms, max: 100ms}}
+---
+kind: io.statefun.endpoints.v2/http
+spec:
   functions: bad/*
-  urlPathTemplate: %s{function.name}
-  transport:
-    type: io.statefun.transports.v1/async
-    call: 2s
-    connect: 1s
-  failure:
-    attempts: 3
-    budget: 8s
-    backoff: {min: 10ms, max: 100ms}
+  urlPathTemplate: %[1]s{function.name}
+  transport: {type: io.statefun.transports.v1/async, call: 2m}
+  failure: {attempts: 3, backoff: {min: 10ms, max: 100ms}}
 `
 
 func TestOneMisbehavingFunctionHurtsNobodyElse(t *testing.T) {
@@ -85,13 +88,14 @@ func TestOneMisbehavingFunctionHurtsNobodyElse(t *testing.T) {
 	}
 	beside := healthyLoad(t, js, "beside", healthyMessages)
 	t.Logf("%d healthy messages took %v alone and %v beside misbehaving functions", healthyMessages, alone, beside)
-	// The machine is shared with other tests, hence three times and a second.
-	if beside > 3*alone+time.Second {
+	// The machine is shared with other tests, hence three times and some
+	// seconds. Whoever has to wait for what hangs waits for fifteen.
+	if beside > 3*alone+8*time.Second {
 		t.Errorf("beside misbehaving functions %d messages took %v, alone %v", healthyMessages, beside, alone)
 	}
 
 	var letters []deadLetter
-	eventually(t, 60*time.Second, "all dead letters", func() error {
+	eventually(t, 3*time.Minute, "all dead letters", func() error {
 		letters = deadLetters(t, js)
 		if len(letters) < total {
 			return fmt.Errorf("%d of %d", len(letters), total)

@@ -277,14 +277,14 @@ kind: io.statefun.endpoints.v2/http
 spec:
   functions: policy/*
   urlPathTemplate: http://127.0.0.1:%d/
-  failure: {attempts: 3, budget: 2s, backoff: {min: 10ms, max: 50ms}}
+  failure: {attempts: 3, budget: 6s, backoff: {min: 10ms, max: 50ms}}
 `, port))
 	_, js := a.connect(t)
 	a.send(t, "policy/f", "warm", "warm")
 	a.send(t, "policy/f", "bad", "bad")
 	down := time.Now()
 	eventually(t, 30*time.Second, "an outage longer than attempts and budget", func() error {
-		if n := a.metric(t, "jetfn_functions_remoteInvocationFailures"); n < 4 || time.Since(down) < 4*time.Second {
+		if n := a.metric(t, "jetfn_functions_remoteInvocationFailures"); n < 4 || time.Since(down) < 8*time.Second {
 			return fmt.Errorf("%v calls failed in %v", n, time.Since(down))
 		}
 		return nil
