@@ -87,7 +87,7 @@ func (f *Function) Invoke(_ context.Context, b *actor.Batch) (*actor.Effects, er
 	}
 	if next := time.UnixMilli(m.Next); !next.After(now) {
 		tick := in.Schedule.newest(next, now)
-		if in.Missed == MissedLatest || now.Sub(tick) <= punctual {
+		if in.Missed == MissedLatest || mutant.On("cron-skip-ignored") || now.Sub(tick) <= punctual {
 			for _, target := range in.Targets {
 				e.Sends = append(e.Sends, actor.Send{Target: target, Value: in.Value})
 			}

@@ -13,6 +13,13 @@ import (
 	"github.com/jetfn/jetfn/internal/cron"
 )
 
+// What a Cron item makes of a schedule, by its Count: nothing, one of so many
+// seconds, or one of these.
+const (
+	eachMinute = 6
+	rarely     = 7
+)
+
 const (
 	// afterglow is how long schedules go on after everything healed.
 	afterglow = 20_000
@@ -31,9 +38,12 @@ func (p *Plan) cronSchedule() {
 	if r.IntN(3) > 0 {
 		return
 	}
-	k := &p.Knobs
+	k, rare := &p.Knobs, r.IntN(3) == 0
 	for i := range 1 + r.IntN(3) {
 		usual := 1 + r.IntN(6)
+		if rare {
+			usual = rarely
+		}
 		for change := range 1 + r.IntN(6) {
 			it := Item{Fault: Cron, At: r.Int64N(k.Active), Part: i, Count: pick(r, 0, 0, usual, usual, 1+r.IntN(6)), To: r.IntN(k.Addresses)}
 			if change == 0 {
@@ -41,6 +51,11 @@ func (p *Plan) cronSchedule() {
 			}
 			it.Ops = []op{{ID: "tick" + strconv.Itoa(i), Do: pick(r, "count", "emit", "put"), N: r.IntN(10), Type: pick(r, typeMain, typeMain, typeTwin, typeUnknown)}}
 			p.Items = append(p.Items, it)
+		}
+	}
+	for range r.IntN(3) {
+		if rare { // ahead, far enough for ticks to be more than punctual late
+			p.Items = append(p.Items, Item{Fault: ClockJump, At: r.Int64N(k.Active), Part: r.IntN(k.Partitions), For: 3 * punctual, Count: 1})
 		}
 	}
 }
@@ -72,9 +87,13 @@ func (w *World) reschedule(it *Item) {
 		w.wake(&s.Ingress)
 		return
 	}
-	text := fmt.Sprintf("@every %ds", it.Count)
-	s.period = int64(it.Count) * 1000
-	if it.Count == 6 {
+	seconds := it.Count
+	if it.Count == rarely {
+		seconds = 100
+	}
+	text := fmt.Sprintf("@every %ds", seconds)
+	s.period = int64(seconds) * 1000
+	if it.Count == eachMinute {
 		text, s.period, s.aligned = "* * * * *", minute, true
 	}
 	var err error

@@ -25,6 +25,7 @@ func mutants() map[string]string {
 		"checkpoint-before-apply": "C2: a checkpoint covers what isn't in place",
 		"cron-next-from-now":      "a late tick moves none of those behind it",
 		"cron-removal-kept":       "a schedule that was removed begins anew when it is added again",
+		"cron-skip-ignored":       "a tick that is too late is skipped, if its schedule says so",
 		"cron-tick-kept":          "each tick of a schedule is sent once",
 		"delivered-is-next":       "S4: a checkpoint takes every send for delivered",
 		"edit-during-call":        "an operator's edit waits for the call under way",

@@ -220,7 +220,11 @@ func (o *owner) strike(it *Item) {
 			next.trap = &trap{item: it.Then, left: it.Then.Count}
 		}
 	case ClockJump:
-		o.offset += w.rnd.Int64N(2*it.For) - it.For
+		if it.Count > 0 { // ahead
+			o.offset += it.For/2 + w.rnd.Int64N(it.For/2)
+		} else {
+			o.offset += w.rnd.Int64N(2*it.For) - it.For
+		}
 		w.log(o, "fault", "its clock jumps to %d ms off", o.offset)
 		o.wakeAt = 0
 		o.step()
