@@ -78,9 +78,18 @@ func (n *intake) contradicts(place uint64, time int64) bool {
 	return place > n.since && place <= max(n.read, n.high) && time > n.newest && !mutant.On("break-unseen")
 }
 
-// breakAt has the stream go on at seq with messages that are new.
+// breakAt has the stream go on at seq with messages that are new. If an open
+// input before that was due, and nothing of ours has come from there on, the
+// stream went on there already, with messages of others.
 func (n *intake) breakAt(seq uint64) {
-	n.breaks = n.breaks.add(seq, max(n.high, n.read))
+	at := seq
+	refs := n.holes.refs()
+	if i, _ := slices.BinarySearchFunc(refs, inputRef{seq: n.redone + 1}, inputRef.compare); i < len(refs) {
+		if due, held := n.breaks.seq(refs[i].seq); held && due > n.last {
+			at = min(at, due)
+		}
+	}
+	n.breaks = n.breaks.add(at, max(n.high, n.read))
 	n.unrecorded = true
 	open := n.dropLost()
 	n.awaiting -= open
@@ -132,6 +141,7 @@ func (n *intake) forgetAwaited() bool {
 	for _, ref := range refs[from:] {
 		n.holes.remove(ref)
 	}
+	n.givenUp = append(n.givenUp, refs[from:]...)
 	n.losses.open += n.awaiting
 	n.losses.decided, n.awaiting = n.high, 0
 	return true

@@ -95,6 +95,16 @@ func TestAMessageThatIsReadAgainIsNoNewOneWhateverTheClockSays(t *testing.T) {
 	equalAdmitted(t, "the third", admit(next, outside(3, 3000)), admitted{3, skip})
 }
 
+func TestABreakBeginsWhereAnOpenInputIsMissing(t *testing.T) {
+	t.Parallel()
+	n := decided(1000, 3, 5)
+	equalAdmitted(t, "an open input", admit(n, outside(3, 900)), admitted{3, redo})
+	equalAdmitted(t, "a new one, behind others' in place of 5", admit(n, outside(7, 2000)), admitted{13, take})
+	if n.losses.open != 1 || n.awaiting != 0 {
+		t.Errorf("losses = %+v, %d are awaited; want 5 lost", n.losses, n.awaiting)
+	}
+}
+
 func TestAnOwnerThatHasReadFurtherThanItsStreamGoesEnds(t *testing.T) {
 	t.Parallel()
 	n := decided(1000)
@@ -132,6 +142,13 @@ func TestOpenInputsThatAreNotThereAreGivenUpOnlyIfTheStreamLostItsEnd(t *testing
 	equalAdmitted(t, "one behind all that was decided", admit(n, outside(11, 2000)), admitted{11, take})
 	if n.losses.open != 1 || !n.holes.has(inputRef{4, 0}) || n.holes.has(inputRef{8, 0}) {
 		t.Errorf("losses = %+v, open: %v; want 8 lost and 4 open", n.losses, n.holes.refs())
+	}
+	p := n.advance([]inputRef{{11, 0}})
+	next := newIntake(SourceMailbox)
+	next.restore(&progress{source: SourceMailbox, high: 10, newest: 1000, refs: []inputRef{{4, 0}, {8, 0}}})
+	next.replay(&p)
+	if diff := cmp.Diff([]inputRef{{4, 0}}, next.holes.refs(), cmp.AllowUnexported(inputRef{})); diff != "" {
+		t.Errorf("open for the next owner (-want +got):\n%s", diff)
 	}
 	n = decided(1000, 4, 8)
 	n.suspect = true

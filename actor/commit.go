@@ -43,6 +43,8 @@ type progress struct {
 	newest int64 // see intake; zero in records of earlier versions
 	since  uint64
 	breaks breaks // all, or in a commit none if they haven't changed
+
+	lost []inputRef // in a commit: holes of earlier ones that are given up
 }
 
 // stateMutation is a change of one state of an address. A renewal holds only
@@ -157,6 +159,12 @@ func (w *fieldWriter) progress(p *progress) {
 			w.uint(2, b.shift)
 		})
 	}
+	for _, ref := range p.lost {
+		w.message(8, func(w *fieldWriter) {
+			w.int(1, ref.index)
+			w.uint(2, ref.seq)
+		})
+	}
 }
 
 func readPair(b []byte) (p pairNumber, err error) {
@@ -211,6 +219,10 @@ func readProgress(b []byte) (p progress, err error) {
 		case 7:
 			var err error
 			p.breaks, err = appendRead(p.breaks, f, readBreak)
+			return err
+		case 8:
+			pair, err := readPair(f.data) // the same two fields
+			p.lost = append(p.lost, inputRef{seq: pair.number, index: pair.peer})
 			return err
 		}
 		return nil

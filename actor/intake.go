@@ -17,11 +17,12 @@ type intake struct {
 	taken  map[int]accepted // numbers as of read
 
 	breaks     breaks
-	unrecorded bool   // no commit says them yet
-	newest     int64  // when the newest message of all that was delivered, to any owner, was stored
-	since      uint64 // newest is only about what is behind this place
-	last       uint64 // highest sequence delivered to this owner
-	confirmed  uint64 // all below this place was delivered to this owner, or to one before
+	unrecorded bool       // no commit says them yet
+	givenUp    []inputRef // holes, likewise
+	newest     int64      // when the newest message of all that was delivered, to any owner, was stored
+	since      uint64     // newest is only about what is behind this place
+	last       uint64     // highest sequence delivered to this owner
+	confirmed  uint64     // all below this place was delivered to this owner, or to one before
 
 	high     uint64           // H: everything up to this place is decided in commits
 	accepted map[int]accepted // numbers as of high
@@ -106,6 +107,9 @@ func (n *intake) replay(p *progress) {
 	}
 	for _, ref := range p.refs {
 		n.holes.add(ref)
+	}
+	for _, ref := range p.lost {
+		n.holes.remove(ref)
 	}
 }
 
@@ -267,6 +271,7 @@ func (n *intake) advance(consumed []inputRef) progress {
 	if n.unrecorded {
 		p.breaks, n.unrecorded = n.breaks, false
 	}
+	p.lost, n.givenUp = n.givenUp, nil
 	return p
 }
 

@@ -42,6 +42,9 @@ func drawProgress(t *rapid.T) progress {
 		seq += rapid.Uint64Range(0, 1<<40).Draw(t, "delta")
 		p.refs = append(p.refs, inputRef{seq, rapid.IntRange(0, 9).Draw(t, "index")})
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "lost") {
+		p.lost = append(p.lost, inputRef{rapid.Uint64().Draw(t, "seq"), rapid.IntRange(0, 9).Draw(t, "index")})
+	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "pairs") {
 		p.accepted = append(p.accepted, pairNumber{i, rapid.Uint64().Draw(t, "number"), rapid.Uint64().Draw(t, "epoch")})
 	}
