@@ -20,7 +20,8 @@ import (
 func config() bench.Config {
 	return bench.Config{
 		Function: bench.FunctionEmbedded, Keys: 10, InFlight: 16, Payload: 150, Sync: "interval", Workers: 1, Partitions: 4,
-		Duration: 300 * time.Millisecond, LimitDuration: 100 * time.Millisecond, Program: bench.Program{Path: os.Args[0]},
+		Duration: time.Second, LimitDuration: 300 * time.Millisecond, // within which a busy machine does something, too
+		Program: bench.Program{Path: os.Args[0]},
 	}
 }
 
@@ -64,13 +65,13 @@ func TestARunMeasuresAndVerifies(t *testing.T) {
 func TestAnOpenLoopKeepsItsRate(t *testing.T) {
 	t.Parallel()
 	cfg := config()
-	cfg.Rate, cfg.Duration, cfg.NoLimits = 100, 500*time.Millisecond, true
+	cfg.Rate, cfg.Duration, cfg.NoLimits = 100, 2*time.Second, true
 	r, err := bench.Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Invocations < 30 || r.Invocations > 70 {
-		t.Errorf("%d invocations within half a second at 100/s", r.Invocations)
+	if r.Invocations < 50 || r.Invocations > 250 { // 200, unless a busy machine is late
+		t.Errorf("%d invocations within two seconds at 100/s", r.Invocations)
 	}
 }
 
