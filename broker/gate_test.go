@@ -287,7 +287,7 @@ func TestAMessageAsLargeAsTheServerTakesIsStored(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 				return
 			}
-			d, err := app.Ports(0).Inbox.Fetch(t.Context(), actor.SourceMailbox, ack.Sequence)
+			d, err := app.Ports(0).Inbox.Fetch(patiently(t), actor.SourceMailbox, ack.Sequence)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				return

@@ -161,19 +161,19 @@ func TestManyDeadLettersAreAtHand(t *testing.T) {
 	broker.LimitIndex(app, count/2) // so that the older half isn't in it
 	letters := storeLetters(t, js, app, count)
 	for _, i := range []int{count - 1, count / 2, count * 3 / 4, 0, 1234} {
-		if got, err := app.Letter(t.Context(), letters[i]); err != nil || got.ID != letters[i] {
+		if got, err := app.Letter(patiently(t), letters[i]); err != nil || got.ID != letters[i] {
 			t.Fatalf("Letter %d = %v, %v", i, got.ID, err)
 		}
 	}
-	page, more, err := app.Letters(t.Context(), actor.TypeName{}, count/2, 100)
+	page, more, err := app.Letters(patiently(t), actor.TypeName{}, count/2, 100)
 	if err != nil || !more || !slices.Equal(ids(page), letters[count/2:count/2+100]) {
 		t.Errorf("a page in the middle = %d letters, %v, %v", len(page), more, err)
 	}
-	page, more, err = app.Letters(t.Context(), actor.TypeName{Namespace: "ns", Name: "rare"}, 0, 100)
+	page, more, err = app.Letters(patiently(t), actor.TypeName{Namespace: "ns", Name: "rare"}, 0, 100)
 	if err != nil || more || len(page) != count/10_000 {
 		t.Errorf("letters of a rare function = %d, %v, %v, want %d", len(page), more, err, count/10_000)
 	}
-	if n, err := app.DropLetters(t.Context(), actor.TypeName{}, count); err != nil || n != count {
+	if n, err := app.DropLetters(patiently(t), actor.TypeName{}, count); err != nil || n != count {
 		t.Errorf("DropLetters = %d, %v, want %d", n, err, count)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // stored returns the only input of a delivery that a receipt names.
 func storedInput(t *testing.T, app *broker.App, r broker.Receipt) actor.Input {
 	t.Helper()
-	d, err := app.Ports(r.Partition).Inbox.Fetch(t.Context(), actor.SourceMailbox, r.Seq)
+	d, err := app.Ports(r.Partition).Inbox.Fetch(patiently(t), actor.SourceMailbox, r.Seq)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestAWorkersOwnMessagesReachItsOwnFunctionsAndHaveACaller(t *testing.T) {
 	nc := brokertest.Connect(t, server)
 	caller := actor.WaitingCaller("g", "c")
 	for name, gate := range map[string]bool{"direct": false, "gate": true} {
-		app := brokertest.Open(t, nc, broker.Config{App: "app", Partitions: 4, Gate: gate})
+		app := brokertest.Open(t, nc, broker.Config{App: "app", Partitions: 4, Gate: gate, PublishTimeout: patience})
 		if gate {
 			defer brokertest.Gather(t, app)()
 		}

@@ -21,7 +21,7 @@ import (
 // outsider connects as any client on the machine can.
 func outsider(t *testing.T, srv *broker.Server, opts ...nats.Option) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect("nats://"+srv.Addr(), opts...)
+	nc, err := nats.Connect("nats://"+srv.Addr(), append(opts, nats.Timeout(patience))...)
 	if err != nil {
 		t.Fatal(err)
 	}
