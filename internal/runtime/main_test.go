@@ -279,7 +279,13 @@ func (w *worker) seen(address string) string {
 // eventually waits until holds does.
 func eventually(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	within(tb, patience, what, holds)
+}
+
+// within is eventually with another limit.
+func within(tb testing.TB, limit time.Duration, what string, holds func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if holds() {
 			return
 		}
