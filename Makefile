@@ -77,7 +77,7 @@ simulate-ci: ## Simulate the 6,000 worlds that every change has to pass.
 
 .PHONY: e2e
 e2e: e2e-setup ## Run the built binary with the real StateFun SDKs. RUN=regexp picks tests.
-	$(GO) test -tags e2e -count=1 -timeout 90m $(if $(RUN),-run '$(RUN)') $(if $(V),-v) ./e2e
+	$(GO) test -tags e2e -count=1 -timeout 80m $(if $(RUN),-run '$(RUN)') $(if $(V),-v) ./e2e
 
 .PHONY: e2e-setup
 e2e-setup: ## Install the StateFun SDKs for e2e into .e2e, and build their programs.
