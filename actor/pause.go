@@ -190,12 +190,13 @@ func (p *Partition) halt(act *activation, then Then, failure *InvokeError) {
 	p.request(writePause{key: k, cause: cause, revision: s.own.after})
 }
 
-// pauseWritten takes the outcome of the record of a pause. A pause that the
-// record of another one has overtaken is heard of by news.
-func (p *Partition) pauseWritten(k PauseKey, res WriteResult) {
+// pauseWritten takes the outcome of the record of a pause that was to follow
+// revision after. A pause that the record of another one has overtaken is heard
+// of by news.
+func (p *Partition) pauseWritten(k PauseKey, after uint64, res WriteResult) {
 	s := p.pauses[k]
-	if s == nil || s.own == nil {
-		return // there was newer news
+	if s == nil || s.own == nil || s.own.after != after {
+		return // there was newer news, and maybe another pause since
 	}
 	switch {
 	case res.Outcome == Stored:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,6 +175,52 @@ func TestAPauseAfterAFailureDoesNotOverruleAnOperatorWhoWasFaster(t *testing.T) 
 		<-a.proc.Pause(resumed)
 		time.Sleep(time.Minute)
 		a.want("egress when they have come", a.emitted(), []string{"ax"})
+		a.end()
+	})
+}
+
+// lossyPauses stores the first record and answers when it is told to. The second
+// is lost, which is said one second later.
+type lossyPauses struct {
+	actor.PauseStore
+
+	count  atomic.Int64
+	answer chan func()
+}
+
+func (s *lossyPauses) Pause(k actor.PauseKey, cause actor.PauseCause, revision uint64, done func(actor.WriteResult)) {
+	switch s.count.Add(1) {
+	case 1:
+		s.PauseStore.Pause(k, cause, revision, func(res actor.WriteResult) { s.answer <- func() { done(res) } })
+	case 2:
+		time.AfterFunc(time.Second, func() { done(actor.WriteResult{Outcome: actor.Unknown}) })
+	default:
+		s.PauseStore.Pause(k, cause, revision, done)
+	}
+}
+
+func TestALateAnswerAboutOnePauseSaysNothingAboutTheNext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, f := actortest.NewMemory(), &moody{}
+		f.set("x")
+		ports := m.Ports(0)
+		store := &lossyPauses{PauseStore: ports.Pauses, answer: make(chan func(), 1)}
+		ports.Pauses = store
+		functions := catalog{"count": {Function: f, Policy: actor.Policy{Attempts: 2, Then: actor.ThenPauseAddress}}}
+		a := run(t, m, actor.NewProcessor(actor.Config{Partitions: 1}, ports, functions, actor.NewCalls(0), zerolog.Nop()))
+		key := actor.PauseAddress(to("count", "a"))
+		a.send(to("count", "a"), "x")
+		time.Sleep(10 * time.Second)
+		<-a.proc.Pause(m.Paused()[0].PauseNews, m.SetPaused(key, false)) // before the answer
+		for store.count.Load() < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		(<-store.answer)()
+		time.Sleep(time.Minute)
+		if p := m.Paused()[0]; !p.Paused || store.count.Load() != 3 {
+			t.Errorf("the record is %+v after %d tries, want the second pause", p, store.count.Load())
+		}
 		a.end()
 	})
 }

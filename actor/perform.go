@@ -119,7 +119,7 @@ func (d *performer) perform(r Request) {
 		})
 	case writePause:
 		d.ports.Pauses.Pause(r.key, r.cause, r.revision, func(res WriteResult) {
-			d.host.Post(func(part *Partition) { part.pauseWritten(r.key, res) })
+			d.host.Post(func(part *Partition) { part.pauseWritten(r.key, r.revision, res) })
 		})
 	case readyCall:
 		place := Place{Function: r.target.Type, Endpoint: r.endpoint, Limit: r.limit}
