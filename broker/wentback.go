@@ -108,8 +108,13 @@ func wentBack(ctx context.Context, stream jetstream.Stream, at actor.Anchor) (bo
 			return false, err
 		}
 		info, err := stream.Info(ctx)
-		if err != nil || info.State.LastSeq >= at.Seq || looks == shortLooks {
-			return err == nil && info.State.LastSeq < at.Seq, err
+		switch {
+		case err != nil:
+			return false, err
+		case info.State.LastSeq >= at.Seq:
+			return removedNew(ctx, stream, at)
+		case looks == shortLooks:
+			return true, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -117,6 +122,24 @@ func wentBack(ctx context.Context, stream jetstream.Stream, at actor.Anchor) (bo
 		case <-time.After(shortPause):
 		}
 	}
+}
+
+// removedNew reports whether the message that is no longer at at.Seq may have
+// been another one: what came instead of what was lost may have been handled
+// and removed by its owner, before somebody else looks for what is his.
+func removedNew(ctx context.Context, stream jetstream.Stream, at actor.Anchor) (bool, error) {
+	if at.Stored == 0 {
+		return false, nil
+	}
+	next, err := newSince(ctx, stream, at.Stored)
+	if err != nil || next > at.Seq {
+		return false, err
+	}
+	m, err := stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(">")) // the first one that there is
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil && m.Sequence <= at.Seq, err
 }
 
 // newSince is the sequence of the first message that was stored after a time,

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -171,4 +172,48 @@ func TestNothingIsRemovedFromAStreamThatLostItsEndUntilItIsReadAnew(t *testing.T
 	if s := e.state(); s.FirstSeq != 3 {
 		t.Errorf("the first message is at %d, want 3", s.FirstSeq)
 	}
+}
+
+func TestWhatIsNewIsFoundThoughWhatCameAtTheEndWasRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		js := brokertest.Start(t)
+		app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 1})
+		var stored [7]int64 // by sequence
+		send := func() {
+			seq := publish(t, js, "app.fn.ns.fn.a", "x")
+			d, err := app.Ports(0).Inbox.Fetch(t.Context(), actor.SourceMailbox, seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored[seq] = d.Time
+			time.Sleep(time.Second)
+		}
+		for range 5 {
+			send()
+		}
+		stream, err := js.Stream(t.Context(), "APP_MAILBOX")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := func(what string, at actor.Anchor, want bool) {
+			t.Helper()
+			if back, err := app.WentBack(t.Context(), actor.SourceMailbox, at); err != nil || back != want {
+				t.Errorf("%s: WentBack = %v, %v, want %v", what, back, err, want)
+			}
+		}
+		remove := func(seq uint64) {
+			t.Helper()
+			if err := stream.DeleteMsg(t.Context(), seq); err != nil {
+				t.Fatal(err)
+			}
+		}
+		remove(5)
+		want("removed at the end", actor.Anchor{Seq: 5, Stored: stored[5]}, false)
+		send()
+		want("removed, with one behind", actor.Anchor{Seq: 5, Stored: stored[5]}, false)
+		want("4 is new, and 5 was", actor.Anchor{Seq: 5, Stored: stored[3]}, true)
+		want("no time is known", actor.Anchor{Seq: 5}, false)
+		remove(4)
+		want("4 and 5 were new, nothing of them is left", actor.Anchor{Seq: 5, Stored: stored[3]}, false)
+	})
 }

@@ -397,11 +397,21 @@ func (o *owner) feed() {
 // begin is where a feed may begin.
 func (o *owner) begin(source actor.Source) uint64 {
 	at := o.p.Anchors()[source]
-	if d, ok := o.w.memory.At(source, at.Seq); at.Seq > 0 && (ok && d.Time > at.Stored || !ok && o.w.memory.Last(source) < at.Seq) {
+	if at.Seq > 0 && (o.w.memory.Last(source) < at.Seq || o.hasNew(source, at)) {
 		o.p.WentBack(source)
 		return 1
 	}
 	return max(o.p.Positions()[source], 1)
+}
+
+// hasNew reports whether something was stored after at that is not behind it.
+func (o *owner) hasNew(source actor.Source, at actor.Anchor) bool {
+	for seq := at.Seq; seq > 0; seq-- {
+		if d, ok := o.w.memory.At(source, seq); ok {
+			return d.Time > at.Stored
+		}
+	}
+	return false
 }
 
 func (o *owner) read(source actor.Source, f *feed) {
