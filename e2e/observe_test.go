@@ -224,9 +224,9 @@ func TestAFunctionServiceScalesOnMetrics(t *testing.T) {
 		return now, most
 	}
 	nc, _ := a.connect(t)
-	// A step: for some seconds twice as much as one process can do, each to an
-	// address of its own.
-	const each, step = 20 * time.Millisecond, 8 * time.Second
+	// A step: for some seconds more than four processes can do, which are the
+	// most, each to an address of its own.
+	const each, step = 10 * time.Millisecond, 8 * time.Second
 	ticker := time.NewTicker(each)
 	defer ticker.Stop()
 	sent := 0
