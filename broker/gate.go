@@ -79,6 +79,9 @@ func (a *App) Gather(ctx context.Context, opened func()) error {
 	ingress, err := openRelay(ctx, a)
 	if err != nil {
 		_ = sub.Unsubscribe()
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	a.gate.Store(g)

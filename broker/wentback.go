@@ -39,8 +39,8 @@ func newStreamEnd(nc *nats.Conn) *streamEnd {
 func (e *streamEnd) read(at actor.Anchor) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if at.Seq > e.last.Seq {
-		e.last = at
+	if at.Seq > e.last.Seq { // a clock that was put back makes no message new
+		e.last = actor.Anchor{Seq: at.Seq, Stored: max(e.last.Stored, at.Stored)}
 	}
 	return !e.gone
 }
