@@ -130,3 +130,20 @@ func TestTheReserveIsATwentiethAndBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestAServersRoomIsWhatIsLeftWithoutTheReserve(t *testing.T) {
+	t.Parallel()
+	srv := brokertest.StartServer(t, "app")
+	app := brokertest.Open(t, brokertest.Connect(t, srv), broker.Config{App: "app", Partitions: 1})
+	before := srv.Room()
+	if _, limit := srv.Stored(); before > limit-broker.Reserve(limit) || before < limit/2 {
+		t.Errorf("Room = %d of %d", before, limit)
+	}
+	const size = 100_000
+	if _, err := app.Send(t.Context(), broker.SendRequest{Target: address("ns", "fn", "a"), Value: actor.Value{Type: "a/b", Data: make([]byte, size)}}); err != nil {
+		t.Fatal(err)
+	}
+	if took := before - srv.Room(); took < size || took > 2*size {
+		t.Errorf("a message of %d bytes took %d of the room", size, took)
+	}
+}
