@@ -1,7 +1,6 @@
 package actor
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -253,29 +252,16 @@ func (p *Partition) mayFire() bool {
 }
 
 // doubt is for what must not be, unless another owner has taken over without
-// our knowing: the journal's last record decides which (R3).
+// our knowing: whether a record of ours can still be appended decides which
+// (R3).
 func (p *Partition) doubt(format string, args ...any) {
 	if p.doubted == nil {
 		p.doubted = fmt.Errorf("%w: partition %d: "+format, append([]any{ErrCorrupt, p.cfg.Partition}, args...)...)
-		p.request(readLast{})
+		p.writer.prove()
 	}
 }
 
 // breach stops the partition because an invariant of our own is broken.
 func (p *Partition) breach(format string, args ...any) {
 	p.fail(fmt.Errorf("%w: partition %d: invariant: "+format, append([]any{ErrCorrupt, p.cfg.Partition}, args...)...))
-}
-
-// resolveDoubt takes the journal's last record.
-func (p *Partition) resolveDoubt(e Entry, err error) {
-	switch {
-	case err != nil && !errors.Is(err, ErrNotFound):
-		p.after(statePause, func() { p.request(readLast{}) })
-	case err == nil && e.Seq > p.writer.lastSeq && p.writer.job != nil:
-		p.after(statePause, func() { p.request(readLast{}) }) // our own append may be the one
-	case err == nil && e.Seq > p.writer.lastSeq:
-		p.fail(errors.Join(ErrFenced, p.doubted))
-	default:
-		p.fail(p.doubted)
-	}
 }

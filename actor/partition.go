@@ -26,7 +26,7 @@ type Partition struct {
 
 	phase    phase
 	failure  error
-	doubted  error // what the journal's last record has to confirm
+	doubted  error // what is to be said if we still own the journal
 	draining bool
 	recovery *recovery
 	openedAt int64 // when it began to run

@@ -52,11 +52,8 @@ func (p *Partition) Open() {
 
 // gotLast answers readLast.
 func (p *Partition) gotLast(e Entry, err error) {
-	switch {
-	case p.phase == phaseOpening && p.writer.idle():
+	if p.phase == phaseOpening && p.writer.idle() {
 		p.recovery.gotLast(e, err)
-	case p.doubted != nil && !p.stopped():
-		p.resolveDoubt(e, err)
 	}
 }
 

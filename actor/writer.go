@@ -44,6 +44,7 @@ type writeJob struct {
 	part  int    // records stored
 	parts int    // records needed
 	first uint64 // sequence of the first record
+	proof bool   // that nobody has taken over
 	done  func(seq uint64)
 }
 
@@ -58,6 +59,15 @@ func (w *journalWriter) write(kind recordKind, body []byte, done func(seq uint64
 	size := max(w.max-recordOverhead, 1)
 	w.job = &writeJob{kind: kind, body: body, parts: max(1, (len(body)+size-1)/size), done: done}
 	w.appendNext()
+}
+
+// prove appends one more Open to know whether the journal is still ours, which
+// no read can tell: it may be answered by a server that has missed the end.
+func (w *journalWriter) prove() {
+	if w.idle() {
+		w.write(kindOpen, nil, func(uint64) { w.p.fail(w.p.doubted) })
+		w.job.proof = true
+	}
 }
 
 func (w *journalWriter) appendNext() {
@@ -171,6 +181,9 @@ func (w *journalWriter) stored(seq uint64) {
 	w.job = nil
 	if j.kind == kindCheckpoint {
 		w.checkpoint = j.first
+	}
+	if w.p.doubted != nil && !j.proof {
+		w.prove() // this one may have been stored before the doubt
 	}
 	j.done(seq)
 }

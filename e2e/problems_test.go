@@ -64,6 +64,13 @@ func TestEveryProblemIsProvokedOnce(t *testing.T) {
 	narrow := startApp(t, quietModule, withArgs("--http-max-requests", "1"))
 	waiting := newApp(t, quietModule, withNATS("nats://127.0.0.1:1"))
 	waiting.launch(t)
+	eventually(t, 60*time.Second, "the one without a server to listen", func() error {
+		conn, err := net.Dial("tcp", waiting.http)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err
+	})
 
 	const tellA, text = "/v1/call/e2e/tell/a", "Content-Type: text/plain"
 	r := open.do(t, http.MethodPost, "/v1/call/e2e/fail/a", "text/plain", []byte("x"))

@@ -291,6 +291,9 @@ func (w *World) heal() {
 		o.thaw()
 		o.trap = nil
 	}
+	for p := range w.plan.Knobs.Partitions {
+		w.revive(p)
+	}
 }
 
 func (w *World) allows(f Fault) bool { return !w.mask.off(f) }
@@ -361,11 +364,13 @@ func (w *World) anyOwner(part int) *owner {
 }
 
 // revive makes sure that a partition gets an owner when it has none that is
-// alive and awake.
+// alive and awake. In the end a former owner doesn't do, which may never hear
+// that it is one.
 func (w *World) revive(part int) {
 	w.after(w.rnd.Int64N(50), func() {
 		for _, o := range w.owners {
-			if o.part == part && !o.dead && !o.frozen {
+			former := w.healed && o.p.Running() && o.p.Stats().Epoch < w.ghosts[part].epoch
+			if o.part == part && !o.dead && !o.frozen && !former {
 				return
 			}
 		}
