@@ -61,7 +61,7 @@ func (r *recovery) gotLast(e Entry, err error) {
 	p, w := r.p, r.p.writer
 	switch {
 	case errors.Is(err, ErrNotFound):
-		w.epoch = 1
+		// The partition's first owner.
 	case err != nil:
 		p.after(readPause, func() { p.request(readLast{}) })
 		return
@@ -74,12 +74,9 @@ func (r *recovery) gotLast(e Entry, err error) {
 			p.fail(fmt.Errorf("%w: partition %d, record %d: %w", ErrCorrupt, p.cfg.Partition, e.Seq, err))
 			return
 		}
-		w.epoch, w.commit, w.lastSeq, w.lastSum, w.checkpoint = last.epoch+1, last.commit, e.Seq, checksum(e.Data), last.checkpoint
+		w.epoch, w.commit, w.lastSeq, w.lastSum, w.checkpoint = last.epoch, last.commit, e.Seq, checksum(e.Data), last.checkpoint
 		if last.kind == kindCheckpoint {
 			w.checkpoint = e.Seq
-		}
-		if mutant.On("epoch-kept") {
-			w.epoch = last.epoch
 		}
 		if last.kind == kindPart && !mutant.On("void-parts-count") && last.partOf == kindCommit && last.part < last.parts-1 {
 			w.commit-- // it was never finished, and our Open voids it
@@ -87,10 +84,21 @@ func (r *recovery) gotLast(e Entry, err error) {
 		p.shift = max(0, last.time-p.now)
 		p.now += p.shift
 	}
+	if !mutant.On("epoch-kept") {
+		w.epoch = max(w.epoch+1, epochAt(p.now))
+	}
 	w.end = max(w.end, r.strayAt)
 	p.stats.Epoch = w.epoch
 	r.checkpoint, r.restored = w.checkpoint, 0
 	w.write(kindOpen, nil, func(seq uint64) { r.begin(seq) })
+}
+
+// epochAt is the least epoch that a partition may have that is opened now, in
+// milliseconds: the seconds of 2026 and later. So no epoch comes twice, even if
+// the journal has lost the record that opened the last one (J2).
+func epochAt(now int64) uint64 {
+	const start = 1_767_225_600 // 2026 began
+	return uint64(max(0, now/1000-start))
 }
 
 // seek finds the last record when a stray message lies behind it, by reading

@@ -65,6 +65,7 @@ func (w *journalWriter) write(kind recordKind, body []byte, done func(seq uint64
 // no read can tell: it may be answered by a server that has missed the end.
 func (w *journalWriter) prove() {
 	if w.idle() {
+		w.epoch++
 		w.write(kindOpen, nil, func(uint64) { w.p.fail(w.p.doubted) })
 		w.job.proof = true
 	}

@@ -87,8 +87,8 @@ func TestBadUseIsRefusedWithUsage(t *testing.T) {
 		"missing file":     {[]string{"run", "/no/such/module.yaml"}, 1, "/no/such/module.yaml"},
 		"unknown flag":     {[]string{"run", module, "--sink"}, 2, "--sink"},
 		"unknown sync":     {[]string{"run", module, "--sync", "perhaps"}, 2, "perhaps"},
-		"not on ext4":      {[]string{"run", module, "--sync", "group", "--data", inMemory(t)}, 2, "only ext4"},
-		"replicas above 1": {[]string{"run", module, "--nats", "nats://127.0.0.1:1", "--replicas", "3"}, -1, "replicas"},
+		"not on ext4":      {[]string{"run", module, "--sync", "group", "--data", inMemory(t), "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0"}, 2, "only ext4"},
+		"replicas above 1": {[]string{"run", module, "--nats", "nats://127.0.0.1:1", "--replicas", "3", "--http", "127.0.0.1:0"}, -1, "replicas"},
 		"server not there": {[]string{"send", "e2e/count/x", "y", "--server", "http://127.0.0.1:1"}, 4, "127.0.0.1:1"},
 		"bad address":      {[]string{"send", "no-slashes", "y", "--server", "http://127.0.0.1:1"}, -1, "no-slashes"},
 	} {

@@ -89,7 +89,7 @@ func TestAnOperatorFindsAStuckPartition(t *testing.T) {
 		}
 		return nil
 	})
-	o.sees("partitions", `^\d+ +\S+ +up +1 +\d+ +[1-9]\d* +[1-9]\d* `)
+	o.sees("partitions", `^\d+ +\S+ +up +[1-9]\d* +\d+ +[1-9]\d* +[1-9]\d* `)
 	_, js := o.a.connect(t)
 	stream, err := js.Stream(t.Context(), "T_EGRESS")
 	if err != nil {

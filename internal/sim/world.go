@@ -16,8 +16,8 @@ import (
 // The limits of a world: beyond them it counts as one that doesn't come to
 // rest.
 const (
-	startTime = 1_000_000
-	restTime  = 1_200_000 // milliseconds after everything healed
+	startTime = 1_767_225_600_000 // 2026 begins, when epochs do
+	restTime  = 1_200_000         // milliseconds after everything healed
 	maxSteps  = 400_000
 	manyFails = 5
 )

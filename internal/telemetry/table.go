@@ -120,7 +120,7 @@ func workerMetrics() []Metric {
 
 func partitionMetrics() []Metric {
 	return []Metric{
-		{Name: "epoch", Kind: KindGauge, Unit: one, Meaning: "Times the partition was opened."},
+		{Name: "epoch", Kind: KindGauge, Unit: one, Meaning: "Its newest opening: seconds since 2026 began, and greater each time."},
 		{Name: "commits", Kind: KindCounter, Unit: "{commit}", Meaning: "Commits appended to the journal."},
 		{Name: "commitSize", Kind: KindHistogram, Unit: bytes, Meaning: "Bytes of a record appended to the journal."},
 		{Name: "commitLatency", Kind: KindHistogram, Unit: ms, Meaning: "How long until a record appended to the journal was durable."},
