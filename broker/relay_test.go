@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -165,6 +166,7 @@ func TestBeyondWhatARelayMayHoldRecordsAreRefused(t *testing.T) {
 	js := brokertest.Start(t)
 	var holds atomic.Bool
 	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
 	syncer := groupsync.New(func() error {
 		if holds.Load() {
 			<-held
@@ -172,6 +174,7 @@ func TestBeyondWhatARelayMayHoldRecordsAreRefused(t *testing.T) {
 		return nil
 	}, nil)
 	t.Cleanup(syncer.Close)
+	t.Cleanup(release) // else a test that fails would never end
 	app := brokertest.Open(t, js.Conn(), broker.Config{App: "app", Partitions: 1, Gate: true, GateBytes: 4000, Syncer: syncer})
 	brokertest.Gather(t, app)
 	answers, err := js.Conn().SubscribeSync("answers")
@@ -198,7 +201,7 @@ func TestBeyondWhatARelayMayHoldRecordsAreRefused(t *testing.T) {
 	}
 	next(`"code":429`) // three have room
 	holds.Store(false)
-	close(held)
+	release()
 	for i := range 3 {
 		next(fmt.Sprintf(`"seq":%d`, i+1))
 	}
