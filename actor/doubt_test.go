@@ -85,3 +85,43 @@ func TestAGapInTheJournalIsDamageOnlyForItsOwner(t *testing.T) {
 		})
 	}
 }
+
+// A state that knows more than the journal stops its partition, also when it
+// is read while a record is on its way, which proves nothing.
+func TestAStateBehindTheEndOfTheJournalIsDamage(t *testing.T) {
+	t.Parallel()
+	for name, busy := range map[string]bool{"the journal rests": false, "a record is on its way": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				functions := catalog{"count": {Function: function(counter)}}
+				memory := actortest.NewMemory()
+				first := start(t, memory, functions)
+				for range 3 {
+					first.send(to("count", "a"), "x")
+					time.Sleep(time.Minute) // for the state and a checkpoint
+				}
+				first.end()
+
+				ports := memory.Ports(0)
+				ports.Journal = slowJournal{actortest.NewMemory().Ports(0).Journal, 10 * time.Millisecond}
+				second := run(t, memory, actor.NewProcessor(actor.Config{Partitions: 1}, ports, functions, actor.NewCalls(0), zerolog.Nop()))
+				time.Sleep(time.Second)
+				if busy {
+					second.send(to("count", "b"), "x")
+					time.Sleep(time.Millisecond)
+				}
+				second.send(to("count", "a"), "x")
+				select {
+				case err := <-second.ended:
+					if !errors.Is(err, actor.ErrCorrupt) {
+						t.Errorf("Run = %v, want ErrCorrupt", err)
+					}
+				case <-time.After(time.Minute):
+					t.Error("the partition goes on")
+					second.end()
+				}
+			})
+		})
+	}
+}

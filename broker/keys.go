@@ -43,7 +43,12 @@ func foundKey(t actor.TypeName) string {
 }
 
 func parseFoundKey(key string) (actor.TypeName, bool) {
-	ns, name, ok := strings.Cut(strings.TrimPrefix(key, foundPrefix), ".")
+	return parseType(strings.TrimPrefix(key, foundPrefix))
+}
+
+// parseType parses "<ns>.<type>", escaped.
+func parseType(key string) (actor.TypeName, bool) {
+	ns, name, ok := strings.Cut(key, ".")
 	if !ok {
 		return actor.TypeName{}, false
 	}
@@ -72,10 +77,6 @@ func parsePauseKey(key string) (actor.PauseKey, bool) {
 		a, err := actor.ParseKey(key)
 		return actor.PauseAddress(a), err == nil
 	}
-	ns, name, _ := strings.Cut(key, ".")
-	t := actor.TypeName{}
-	var err1, err2 error
-	t.Namespace, err1 = actor.Unescape(ns)
-	t.Name, err2 = actor.Unescape(name)
-	return actor.PauseType(t), err1 == nil && err2 == nil
+	t, ok := parseType(key)
+	return actor.PauseType(t), ok
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,15 @@ func TestAnOpenLoopKeepsItsRate(t *testing.T) {
 
 func TestARunIsRefused(t *testing.T) {
 	t.Parallel()
+	used := t.TempDir()
+	file := filepath.Join(used, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, change := range map[string]func(*bench.Config){
+		"data that holds something": func(c *bench.Config) { c.Data = used },
+		"data that is a file":       func(c *bench.Config) { c.Data = file },
+
 		"function": func(c *bench.Config) { c.Function = "lambda" },
 		"sync":     func(c *bench.Config) { c.Sync = "never" },
 		"workers":  func(c *bench.Config) { c.Workers = 2 },

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -34,7 +35,7 @@ type Config struct {
 	Workers    int           // 1, the only number for now
 	MaxPerTask int           // calls in flight; zero: the worker's default
 
-	Data    string // empty directory for the data; empty: a temporary one
+	Data    string // new or empty directory for the data; empty: a temporary one
 	Profile string // directory for profiles; empty: none are made
 	// EgressMaxAge is how long records are kept; zero: the worker's default.
 	EgressMaxAge time.Duration
@@ -73,6 +74,24 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: --payload must be at least %d", ErrUsage, MinPayload)
 	case c.Duration <= 0 || c.Warmup < 0 || c.Sample < 0 || c.EgressMaxAge < 0 || !c.NoLimits && c.LimitDuration <= 0:
 		return fmt.Errorf("%w: durations must be positive", ErrUsage)
+	}
+	return c.checkData()
+}
+
+// checkData refuses a directory that holds something: it could be that of an
+// application, which would get the messages.
+func (c *Config) checkData() error {
+	if c.Data == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(c.Data)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w: --data: %w", ErrUsage, err)
+	case len(entries) > 0:
+		return fmt.Errorf("%w: --data %s is not empty", ErrUsage, c.Data)
 	}
 	return nil
 }
